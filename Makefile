@@ -1,0 +1,38 @@
+# make demo   a small environment, built, packed, moved and proven, from nothing but Python and PyPI
+# make test   all tests
+# make lint   formatting, lint, types
+# make bench  speed and size against peers, as ratios of one run
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest
+# What a shell may have set and must not reach the tests: other indexes, other caches, no bytecode.
+CLEAN := env -u PIP_FIND_LINKS -u PIP_EXTRA_INDEX_URL -u PYTHONPATH -u PYTHONHOME
+
+.PHONY: demo test lint bench clean
+
+demo: $(VENV)/.ready
+	$(CLEAN) $(BIN)/python demo/demo.py
+
+test: $(VENV)/.ready
+	$(CLEAN) $(PYTEST) --numprocesses=2 --dist=loadgroup $(ARGS)
+
+lint: $(VENV)/.ready
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.ready
+	$(CLEAN) $(BIN)/python -m benchmarks $(ARGS)
+
+$(VENV)/.ready: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("pyrunenv needs Python 3.11 or later: make PYTHON=python3.12 …")'
+	@$(PYTHON) -c 'import ensurepip, venv' || { echo 'this Python has no venv and pip: install them (Debian: apt-get install python3-venv)'; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=26.1'
+	$(BIN)/python -m pip install --quiet --editable . --group dev
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .demo

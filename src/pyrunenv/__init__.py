@@ -1,0 +1,1 @@
+"""Portable, locked, offline Python run environments for five platforms, from one host."""

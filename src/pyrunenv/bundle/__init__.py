@@ -1,0 +1,1 @@
+"""Puts bundles together, looks at them, packs them and says what is in them."""

@@ -1,0 +1,85 @@
+"""The command line: parse, call, render. Nothing else in the package exits or prints.
+
+Exit statuses: 0 done; 1 some targets failed, or a check found something; 2 wrong usage; 3 configuration; 4 lock;
+5 download or cache; 6 unsafe archive; 7 interpreter; 8 assembly; 9 a program that we run failed; 70 a defect of pyrunenv;
+130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from pyrunenv.cli import build, configs, listing, lock
+from pyrunenv.cli.console import Console
+from pyrunenv.errors import PyrunenvError
+
+INTERNAL = 70
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="pyrunenv",
+    help="Portable, locked, offline Python run environments for five platforms, from one host.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit status: 0 done, 1 some targets failed or a check found something, 2 usage, 3 configuration, 4 lock, "
+    "5 download or cache, 6 unsafe archive, 7 interpreter, 8 assembly, 9 a program that failed, 70 a defect, 130 interrupted.",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"pyrunenv {version('pyrunenv')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+) -> None:
+    pass
+
+
+app.command("lock")(lock.lock)
+app.command("build")(build.build)
+app.command("list")(listing.list_environments)
+app.add_typer(configs.app, name="config")
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit status; every failure is rendered, none is raised."""
+    console = Console()
+    try:
+        status = typer.main.get_command(app).main(list(arguments), prog_name="pyrunenv", standalone_mode=False)
+    except PyrunenvError as error:
+        console.error(error)
+        return error.exit_status
+    except typer.TyperException as error:
+        console.error(_usage(error))
+        return 2
+    except (KeyboardInterrupt, typer.Abort):
+        console.note("interrupted; what was finished is kept, and the next run goes on from there")
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        console.defect(error)
+        return INTERNAL
+    return status if isinstance(status, int) else 0
+
+
+def _usage(error: typer.TyperException) -> PyrunenvError:
+    from pyrunenv.errors import UsageError
+
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "pyrunenv"
+    message = error.format_message()
+    return UsageError(message[:1].lower() + message[1:].rstrip("."), hint=f"see `{command} --help`")

@@ -1,0 +1,89 @@
+"""What a run shows while it works: bars on a terminal, a line for each finished target elsewhere."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from pyrunenv.cli.console import Console, size
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from pyrunenv.build import Built
+    from pyrunenv.fetch.cache import Cache
+    from pyrunenv.fetch.download import Download, Fetcher
+    from pyrunenv.lock.run import Target
+
+
+@contextmanager
+def fetching(
+    console: Console, *, timeout: float = 60.0, offline: bool = False, bars: Bars | None = None
+) -> Iterator[tuple[Cache, Fetcher]]:
+    """Open the machine's cache, and a fetcher into it for one command."""
+    from pyrunenv.fetch.cache import Cache
+    from pyrunenv.fetch.download import Fetcher
+
+    cache = Cache.from_environment()
+    with Fetcher(cache, timeout=timeout, offline=offline, on_progress=bars.received if bars else None) as fetcher:
+        yield cache, fetcher
+
+
+class Bars:
+    """A :class:`pyrunenv.build.Reporter`: one bar for the bytes, one line for each target."""
+
+    def __init__(self, console: Console, progress: Progress | None) -> None:
+        self._console = console
+        self._progress = progress
+        self._lock = threading.Lock()
+        self._bytes: TaskID | None = None
+        self._lines: dict[str, TaskID] = {}
+
+    def received(self, download: Download, count: int) -> None:
+        """Count bytes that arrived."""
+        if self._progress is not None and self._bytes is not None:
+            self._progress.advance(self._bytes, count)
+
+    def downloading(self, target: Target, total: int) -> None:
+        if self._progress is None:
+            return
+        with self._lock:
+            if self._bytes is None:
+                self._bytes = self._progress.add_task("download", total=0)
+            before = self._progress.tasks[self._progress.task_ids.index(self._bytes)].total or 0
+            self._progress.update(self._bytes, total=before + total)
+
+    def step(self, target: Target, name: str) -> None:
+        if self._progress is None:
+            return
+        with self._lock:
+            if str(target) not in self._lines:
+                self._lines[str(target)] = self._progress.add_task(str(target), total=None)
+            self._progress.update(self._lines[str(target)], description=f"{target}: {name}")
+
+    def built(self, result: Built) -> None:
+        if self._progress is not None and str(result.target) in self._lines:
+            self._progress.remove_task(self._lines.pop(str(result.target)))
+        state = "up to date" if result.reused else "built"
+        took = f", {sum(result.seconds.values()):.1f} s" if result.seconds else ""
+        mark = "" if result.publishable else ", for trying only: it can never be published"
+        self._console.note(f"{state:10} {result.target}: {size(result.archive_size)}{took}{mark}")
+
+    def warn(self, text: str) -> None:
+        self._console.warn(text)
+
+
+@contextmanager
+def bars(console: Console) -> Iterator[Bars]:
+    """Show bars on a terminal for as long as the block runs; plain lines elsewhere."""
+    if not console.interactive or console.quiet:
+        yield Bars(console, None)
+        return
+    from rich.console import Console as RichConsole
+    from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn, TransferSpeedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=RichConsole(stderr=True), transient=True) as progress:
+        yield Bars(console, progress)

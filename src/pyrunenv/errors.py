@@ -1,0 +1,128 @@
+"""Every failure that a user can cause, as one tree of exceptions.
+
+Each class has a stable ``code`` (shown as ``error[code]: …``) and an ``exit_status``. A message says what failed and
+where, ``notes`` say why, ``hint`` says what to do next. Only the command line prints them and exits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class PyrunenvError(Exception):
+    """A failure with a cause that a person can act on."""
+
+    code = "failed"
+    exit_status = 1
+
+    def __init__(self, message: str, *, notes: Iterable[str] = (), hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.notes = tuple(notes)
+        self.hint = hint
+
+
+class UsageError(PyrunenvError):
+    """The command's words do not fit the workspace: an unknown environment, platform or option value."""
+
+    code = "usage"
+    exit_status = 2
+
+
+class ConfigError(PyrunenvError):
+    """The workspace's configuration is wrong; ``notes`` hold every problem found, one a line."""
+
+    code = "config"
+    exit_status = 3
+
+
+class LockError(PyrunenvError):
+    """A target cannot be resolved."""
+
+    code = "lock"
+    exit_status = 4
+
+
+class MissingPackages(LockError):
+    """Roots that cannot be had on a platform; ``notes`` hold every (root, platform) pair of the run."""
+
+    code = "missing-packages"
+
+
+class Conflict(LockError):
+    """Roots that must fit together and do not."""
+
+    code = "conflict"
+
+
+class StaleLock(LockError):
+    """A lock is absent, or was made from other inputs, where a current one is required."""
+
+    code = "stale-lock"
+
+
+class LockFormat(LockError):
+    """A lock file that cannot be read as one of ours."""
+
+    code = "lock-format"
+
+
+class ResolverFailed(LockError):
+    """The resolver could not run, or failed for another reason than the requirements (a registry is down, …)."""
+
+    code = "resolver"
+
+
+class FetchError(PyrunenvError):
+    """A file cannot be downloaded."""
+
+    code = "fetch"
+    exit_status = 5
+
+
+class DigestMismatch(FetchError):
+    """What was downloaded is not what the lock promises."""
+
+    code = "digest-mismatch"
+
+
+class CacheError(PyrunenvError):
+    """The cache folder cannot be used."""
+
+    code = "cache"
+    exit_status = 5
+
+
+class UnsafeArchive(PyrunenvError):
+    """An archive or wheel holds a member that must not be unpacked; the whole archive is refused."""
+
+    code = "unsafe-archive"
+    exit_status = 6
+
+
+class InterpreterError(PyrunenvError):
+    """The interpreter cannot be had, or cannot be made portable."""
+
+    code = "interpreter"
+    exit_status = 7
+
+
+class AssembleError(PyrunenvError):
+    """A bundle cannot be put together: a missing or misplaced file."""
+
+    code = "assemble"
+    exit_status = 8
+
+
+class ProcessFailed(PyrunenvError):
+    """A program that we run failed; ``notes`` hold the end of its output."""
+
+    code = "process"
+    exit_status = 9
+
+
+class TargetsFailed(PyrunenvError):
+    """Some targets of a run failed; the others were finished."""
+
+    code = "targets-failed"
+    exit_status = 1

@@ -1,0 +1,1 @@
+"""Downloads, and the content-addressed cache they land in."""

@@ -1,0 +1,85 @@
+"""The only module that writes files for others to find: whole or not at all.
+
+Also digests of files and of plain data, so that equal inputs have equal names everywhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+CHUNK = 1 << 20
+
+
+def write_atomic(path: Path, content: bytes | str) -> bool:
+    """Write ``content`` so that a reader sees the old file or the new one; leaves an equal file untouched.
+
+    Returns whether the file changed.
+    """
+    encoded = content.encode() if isinstance(content, str) else content
+    try:
+        if path.read_bytes() == encoded:
+            return False
+    except OSError:
+        pass
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path) as temporary:
+        with temporary.open("wb") as out:
+            out.write(encoded)
+            out.flush()
+            os.fsync(out.fileno())
+        temporary.chmod(0o644)
+    return True
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Give a temporary sibling of ``path`` to write to; it replaces ``path`` when the block ends without an error."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, value: Any, *, indent: int | None = 2) -> bool:
+    """Write JSON in a stable form, atomically; returns whether the file changed."""
+    return write_atomic(path, json.dumps(value, indent=indent, ensure_ascii=False) + "\n")
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a folder whatever its modes are; a folder that is not there is no error."""
+
+    def make_writable(function: Any, name: str, _: Any) -> None:
+        parent = Path(name).parent
+        parent.chmod(parent.stat().st_mode | stat.S_IRWXU)
+        Path(name).chmod(stat.S_IRWXU)
+        function(name)
+
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+    elif path.exists():
+        shutil.rmtree(path, onerror=make_writable)
+
+
+def sha256_file(path: Path) -> str:
+    """Return the sha256 of a file as 64 hexadecimal digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def digest_of(value: Any) -> str:
+    """Return the sha256 of plain data (dicts, lists, strings, numbers) in canonical JSON."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""From roots to a lock; the only part that calls the resolver."""

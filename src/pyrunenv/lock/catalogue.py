@@ -1,0 +1,94 @@
+"""What the registries have of one name (PEP 503/691), asked only where an answer needs it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.version import InvalidVersion, Version
+
+from pyrunenv.lock.resolver import Resolver
+from pyrunenv.wheels.tags import supported_tags
+
+if TYPE_CHECKING:
+    from pypi_simple import DistributionPackage
+
+
+@dataclass(frozen=True)
+class Offer:
+    """The versions that registries have of a name, split by what they offer for one target."""
+
+    with_wheel: tuple[Version, ...]
+    with_sdist: tuple[Version, ...]
+
+    def nearest(self, wanted: Version | None) -> Version | None:
+        """The version with a wheel that lies nearest to ``wanted``; the newer of two that lie equally near."""
+        final = [v for v in self.with_wheel if not v.is_prerelease] or list(self.with_wheel)
+        if not final:
+            return None
+        if wanted is None:
+            return max(final)
+        every = sorted({*self.with_wheel, *self.with_sdist, wanted})
+        return min(final, key=lambda v: (abs(every.index(v) - every.index(wanted)), v < wanted))
+
+
+def offer(name: str, resolver: Resolver) -> Offer:
+    """Ask the registries for a name; one that does not answer, or does not have it, offers nothing."""
+    import requests
+    from pypi_simple import PyPISimple, UnexpectedRepoVersionError
+
+    from pyrunenv.fetch.credentials import registries_for
+    from pyrunenv.fetch.session import make_session
+
+    files: list[DistributionPackage] = []
+    with make_session() as session:
+        for url in registries_for(resolver.registries, name):
+            try:
+                files += PyPISimple(url, session=session).get_project_page(name, timeout=20).packages
+            except (requests.RequestException, UnexpectedRepoVersionError, ValueError, LookupError):
+                continue
+    return _offer(files, resolver)
+
+
+def _offer(files: Iterable[DistributionPackage], resolver: Resolver) -> Offer:
+    tags = set(supported_tags(resolver.platform, resolver.python_version, resolver.floors.glibc, resolver.floors.macos))
+    wheels: set[Version] = set()
+    sdists: set[Version] = set()
+    for file in files:
+        if file.is_yanked or not _accepts_python(file.requires_python, resolver.python_version):
+            continue
+        try:
+            if file.package_type == "wheel":
+                _, version, _, file_tags = parse_wheel_filename(file.filename)
+                if tags & file_tags:
+                    wheels.add(version)
+            elif file.package_type == "sdist" and file.version:
+                sdists.add(Version(file.version))
+        except (InvalidWheelFilename, InvalidVersion):
+            continue
+    return Offer(tuple(sorted(wheels)), tuple(sorted(sdists)))
+
+
+def _accepts_python(requires: str | None, python_version: str) -> bool:
+    try:
+        return not requires or python_version in SpecifierSet(requires)
+    except InvalidSpecifier:
+        return True
+
+
+def pinned_version(requirement: str) -> tuple[str, Version | None]:
+    """Return a requirement's normalised name and the one version that it pins, if it does."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    try:
+        parsed = Requirement(requirement)
+    except InvalidRequirement:
+        return requirement, None
+    pins = [s.version for s in parsed.specifier if s.operator in ("==", "===") and not s.version.endswith(".*")]
+    try:
+        return canonicalize_name(parsed.name), Version(pins[0]) if pins else None
+    except InvalidVersion:
+        return canonicalize_name(parsed.name), None

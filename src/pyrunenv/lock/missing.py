@@ -1,0 +1,149 @@
+"""Why a root cannot be had on a platform, and what a person can do about it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from packaging.version import Version
+
+from pyrunenv.config.schema import Resolution as Policy
+from pyrunenv.errors import MissingPackages
+from pyrunenv.lock.catalogue import Offer, pinned_version
+from pyrunenv.lock.resolver import Refusal
+
+BUILDING = "building wheels from source is what is missing: this pyrunenv cannot do it yet"
+
+
+@dataclass(frozen=True)
+class Unavailable:
+    """A name that must not be in a wheelhouse: skipped there, or always built by policy. ``reason`` is the config's."""
+
+    name: str
+    skipped: bool
+    reason: str
+
+    def __str__(self) -> str:
+        if self.skipped:
+            return f"skipped there ({self.reason})"
+        return f"always built from source there ({self.reason}); {BUILDING}"
+
+
+@dataclass(frozen=True)
+class Missing:
+    """One (root, platform) pair that cannot be had. ``nearest`` is a version of ``culprit`` that has a wheel there."""
+
+    environment: str
+    platform: str
+    requirement: str
+    name: str
+    reason: str
+    culprit: str
+    nearest: Version | None = None
+    detail: str = ""
+
+    @property
+    def skip_reason(self) -> str:
+        """A reason for the ready-to-paste skip entry: short, and true."""
+        return self.reason.split(";")[0].replace("`", "")
+
+
+def explain(
+    environment: str,
+    platform: str,
+    requirement: str,
+    name: str,
+    refusal: Refusal,
+    *,
+    policy: Policy,
+    unavailable: Mapping[str, Unavailable],
+    offer: Callable[[str], Offer],
+) -> Missing:
+    """Turn the resolver's refusal of one root into a reason in our words, with the remedy."""
+
+    def missing(reason: str, culprit: str = name, nearest: Version | None = None) -> Missing:
+        return Missing(environment, platform, requirement, name, reason, culprit, nearest, refusal.sentence)
+
+    if name in unavailable:
+        return missing(f"it is {unavailable[name]}")
+    if needed := [entry for entry in unavailable.values() if _mentions(refusal.reason, f"{entry.name}<0")]:
+        return missing("it needs " + " and ".join(f"`{u.name}`, which is {u}" for u in needed), needed[0].name)
+    if "git+" in requirement:
+        return missing(f"a git reference has no wheel; {BUILDING}")
+    if re.search(r"\.(tar\.gz|zip|tar\.bz2)(#|$)", requirement):
+        return missing(f"a source archive has no wheel; {BUILDING}")
+    if not refusal.without_wheel:
+        return missing(_plain(refusal))
+    culprit = name if name in refusal.without_wheel else refusal.without_wheel[0]
+    return _without_wheel(missing, culprit, name, requirement, refusal, policy, offer(culprit))
+
+
+def _without_wheel(
+    missing: Callable[..., Missing], culprit: str, name: str, requirement: str, refusal: Refusal, policy: Policy, offer: Offer
+) -> Missing:
+    pinned = pinned_version(requirement)[1] if culprit == name else _blamed_version(culprit, refusal.reason)
+    of = "" if culprit == name else f" of `{culprit}`, which it needs,"
+    version = f" of {pinned}" if pinned and culprit == name else f" of {culprit} {pinned}" if pinned else of
+    reason = f"no wheel{version} fits"
+    if pinned and pinned not in offer.with_sdist and offer.with_sdist + offer.with_wheel:
+        reason += "; there is no source archive to build one from either"
+    elif not may_build(culprit, policy):
+        reason += "; policy forbids to build it from source"
+    else:
+        reason += f"; policy would build it from source, and {BUILDING}"
+    return missing(reason, culprit, offer.nearest(pinned))
+
+
+def may_build(name: str, policy: Policy) -> bool:
+    """Whether policy lets what has no wheel be built from source."""
+    if name in policy.only_binary_list:
+        return False
+    return policy.allow_source_all or name in policy.allow_source_list
+
+
+def _plain(refusal: Refusal) -> str:
+    text = refusal.sentence
+    if found := re.search(r"[Bb]ecause (\S+) was not found in the package registry", text):
+        return f"no registry has a package named `{found[1]}`"
+    if found := re.search(r"[Bb]ecause there (?:is|are) no versions? of (\S+?)(?:[,.]? |$)", text):
+        return f"there is no version `{found[1]}`"
+    return text
+
+
+def _mentions(text: str, word: str) -> bool:
+    return re.search(rf"(?<![A-Za-z0-9._-]){re.escape(word)}(?![0-9.])", text) is not None
+
+
+def _blamed_version(name: str, text: str) -> Version | None:
+    found = re.search(rf"(?<![A-Za-z0-9._-]){re.escape(name)}==([0-9](?:[A-Za-z0-9.+!]*[A-Za-z0-9])?)", text)
+    return Version(found[1]) if found else None
+
+
+def error(missing: Sequence[Missing]) -> MissingPackages:
+    """One error for all pairs of a run, with entries to paste."""
+    count = len({(m.environment, m.platform, m.requirement) for m in missing})
+    return MissingPackages(
+        f"{count} root{'s' if count > 1 else ''} cannot be had",
+        notes=[line for entry in missing for line in _lines(entry)],
+        hint="choose another version, or leave them out there by adding to the environment's `packages`:\n"
+        + _skip_entries(missing),
+    )
+
+
+def _lines(entry: Missing) -> Iterable[str]:
+    yield f"{entry.environment} on {entry.platform}: `{entry.requirement}`: {entry.reason}"
+    if entry.nearest is not None:
+        of = "" if entry.culprit == entry.name else f" of {entry.culprit}"
+        yield f"    nearest version{of} with a wheel there: {entry.nearest}"
+    yield f"    to skip it: {json.dumps(entry.name)}: {json.dumps({entry.platform: entry.skip_reason})}"
+    if entry.detail and entry.detail not in entry.reason:
+        yield f"    the resolver says: {entry.detail}"
+
+
+def _skip_entries(missing: Sequence[Missing]) -> str:
+    entries: dict[str, dict[str, str]] = {}
+    for entry in missing:
+        entries.setdefault(entry.name, {})[entry.platform] = entry.skip_reason
+    return '"skip": ' + json.dumps(entries, indent=2)

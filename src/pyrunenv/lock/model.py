@@ -1,0 +1,98 @@
+"""What a lock says, as values; :mod:`pyrunenv.lock.pylock` reads and writes them as PEP 751."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class LockedWheel:
+    """One wheel file. ``size`` is in bytes, ``sha256`` in hexadecimal, ``upload_time`` as the index wrote it (RFC 3339)."""
+
+    filename: str
+    url: str
+    sha256: str
+    size: int | None = None
+    upload_time: str | None = None
+
+
+@dataclass(frozen=True)
+class LockedPackage:
+    """One version of one package. ``groups`` are those that hold it; ``dependencies`` are (name, version) pairs."""
+
+    name: str
+    version: str
+    wheel: LockedWheel
+    index: str | None = None
+    dependencies: tuple[tuple[str, str], ...] = ()
+    groups: tuple[str, ...] = ()
+    direct: bool = False
+    """Whether a root named this file by URL (PEP 751 ``archive``) and no index serves it."""
+
+
+@dataclass(frozen=True)
+class Eviction:
+    """Why a root is not in a group: the resolver's sentence."""
+
+    group: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class LockedRoot:
+    """One root and where it landed. ``installs_alone`` is false for a ``noDeps`` root whose needs the group lacks."""
+
+    requirement: str
+    name: str
+    groups: tuple[str, ...]
+    evictions: tuple[Eviction, ...] = ()
+    no_deps: bool = False
+    needs_no_deps: bool = False
+    """Whether it installs only with ``--no-deps``, because what its metadata asks for is not in the wheelhouse."""
+
+
+@dataclass(frozen=True)
+class MissingRoot:
+    """A root that was left out because it cannot be had (``strictMissing: false``)."""
+
+    requirement: str
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class LockedInterpreter:
+    """Which CPython a bundle gets. ``local`` has neither URL nor digest; ``build`` is python-build-standalone's date."""
+
+    source: str
+    version: str
+    build: str | None = None
+    url: str | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class Floors:
+    """The oldest glibc and macOS that a bundle must run on, as ``major.minor``."""
+
+    glibc: str
+    macos: str
+
+
+@dataclass(frozen=True)
+class Lock:
+    """One target's lock. ``inputs`` maps each input's name to its digest; ``digest`` is that of all of them."""
+
+    environment: str
+    platform: str
+    python_version: str
+    digest: str
+    inputs: Mapping[str, str]
+    floors: Floors
+    interpreter: LockedInterpreter
+    groups: tuple[str, ...] = ()
+    packages: tuple[LockedPackage, ...] = ()
+    roots: tuple[LockedRoot, ...] = ()
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    missing: tuple[MissingRoot, ...] = ()

@@ -1,0 +1,196 @@
+"""Reads and writes a lock as ``pylock.<platform>.toml`` (PEP 751), our own facts under ``[tool.pyrunenv]``.
+
+Groups are dependency groups of the standard: an entry that not all groups share carries a marker that lists its groups, so
+that packaging, uv and pip can each install any one group.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pyrunenv.errors import LockFormat
+from pyrunenv.lock.model import (
+    Eviction,
+    Floors,
+    Lock,
+    LockedInterpreter,
+    LockedPackage,
+    LockedRoot,
+    LockedWheel,
+    MissingRoot,
+)
+from pyrunenv.platforms import PLATFORMS
+
+FORMAT = 1
+_HEADER = "# locked by pyrunenv; commit this file, and change it with `pyrunenv lock`\n"
+
+
+def lock_path(folder: Path, platform: str) -> Path:
+    """Where the lock of a platform lies in an environment's folder."""
+    return folder / f"pylock.{platform}.toml"
+
+
+def render(lock: Lock) -> str:
+    """Return the file's text: stable, with one line for each thing that may change alone."""
+    import tomli_w
+
+    document = {
+        "lock-version": "1.0",
+        "environments": [_environment_marker(lock.platform)],
+        "requires-python": f"=={'.'.join(lock.python_version.split('.')[:2])}.*",
+        "dependency-groups": list(lock.groups),
+        "default-groups": list(lock.groups[:1]),
+        "created-by": "pyrunenv",
+        "packages": [_package_table(package, lock.groups) for package in lock.packages],
+        "tool": {"pyrunenv": _own_facts(lock)},
+    }
+    return _HEADER + tomli_w.dumps(document)
+
+
+def parse(text: str, path: Path) -> Lock:
+    """Read a lock; raises LockFormat where it is not one of ours, or not valid by the standard."""
+    try:
+        document = tomllib.loads(text)
+        own = document["tool"]["pyrunenv"]
+        if own["format"] != FORMAT:
+            raise LockFormat(f"{path} has the format {own['format']}, this pyrunenv reads {FORMAT}", hint=_RELOCK)
+        return _lock(document, own)
+    except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
+        reason = f"no key {error}" if isinstance(error, KeyError) else str(error)
+        raise LockFormat(f"{path} cannot be read as a lock", notes=[reason], hint=_RELOCK) from error
+
+
+_RELOCK = "restore the file from version control, or remove it and run `pyrunenv lock`"
+
+
+def read(folder: Path, platform: str) -> Lock | None:
+    """Return the lock of a platform, or None where there is no file."""
+    path = lock_path(folder, platform)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise LockFormat(f"{path} cannot be read", notes=[str(error)], hint=_RELOCK) from error
+    return parse(text, path)
+
+
+def _environment_marker(platform: str) -> str:
+    markers = PLATFORMS[platform].markers
+    return f"sys_platform == '{markers['sys_platform']}' and platform_machine == '{markers['platform_machine']}'"
+
+
+def _package_table(package: LockedPackage, groups: Sequence[str]) -> dict[str, Any]:
+    wheel = package.wheel
+    file: dict[str, Any] = {"url": wheel.url}
+    if not package.direct:
+        file = {"name": wheel.filename, **file}
+    if wheel.upload_time is not None:
+        from datetime import datetime
+
+        file["upload-time"] = datetime.fromisoformat(wheel.upload_time)
+    if wheel.size is not None:
+        file["size"] = wheel.size
+    file["hashes"] = {"sha256": wheel.sha256}
+    table: dict[str, Any] = {"name": package.name, "version": package.version}
+    if set(package.groups) != set(groups):
+        table["marker"] = " or ".join(f"'{group}' in dependency_groups" for group in package.groups)
+    if package.dependencies:
+        table["dependencies"] = [{"name": name, "version": version} for name, version in package.dependencies]
+    if package.index is not None:
+        table["index"] = package.index
+    table.update({"archive": file} if package.direct else {"wheels": [file]})
+    return table
+
+
+def _own_facts(lock: Lock) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "format": FORMAT,
+        "environment": lock.environment,
+        "platform": lock.platform,
+        "python-version": lock.python_version,
+        "digest": lock.digest,
+        "inputs": dict(lock.inputs),
+        "floors": {"glibc": lock.floors.glibc, "macos": lock.floors.macos},
+        "interpreter": {k: v for k, v in vars(lock.interpreter).items() if v is not None},
+        "skipped": dict(lock.skipped),
+        "missing": [vars(root) for root in lock.missing],
+        "roots": [_root_table(root) for root in lock.roots],
+    }
+    return facts
+
+
+def _root_table(root: LockedRoot) -> dict[str, Any]:
+    table: dict[str, Any] = {"requirement": root.requirement, "name": root.name, "groups": list(root.groups)}
+    if root.evictions:
+        table["evicted"] = [{"from": eviction.group, "reason": eviction.reason} for eviction in root.evictions]
+    if root.no_deps:
+        table["no-deps"] = True
+    if root.needs_no_deps:
+        table["installs"] = "only with --no-deps"
+    return table
+
+
+def _lock(document: Mapping[str, Any], own: Mapping[str, Any]) -> Lock:
+    groups = tuple(document["dependency-groups"])
+    return Lock(
+        environment=own["environment"],
+        platform=own["platform"],
+        python_version=own["python-version"],
+        digest=own["digest"],
+        inputs=dict(own["inputs"]),
+        floors=Floors(**own["floors"]),
+        interpreter=LockedInterpreter(**own["interpreter"]),
+        groups=groups,
+        packages=tuple(_read_packages(document["packages"], groups)),
+        roots=tuple(_read_root(table) for table in own["roots"]),
+        skipped=dict(own["skipped"]),
+        missing=tuple(MissingRoot(**table) for table in own["missing"]),
+    )
+
+
+def _read_packages(tables: Iterable[Mapping[str, Any]], groups: Sequence[str]) -> Iterable[LockedPackage]:
+    for table in tables:
+        direct = "archive" in table
+        file = table["archive"] if direct else table["wheels"][0]
+        uploaded = file.get("upload-time")
+        from pyrunenv.lock.resolver import root_file_name
+
+        wheel = LockedWheel(
+            filename=file.get("name") or root_file_name(file["url"]),
+            url=file["url"],
+            sha256=file["hashes"]["sha256"],
+            size=file.get("size"),
+            upload_time=uploaded.isoformat().replace("+00:00", "Z") if uploaded else None,
+        )
+        yield LockedPackage(
+            name=table["name"],
+            version=table["version"],
+            wheel=wheel,
+            index=table.get("index"),
+            dependencies=tuple((entry["name"], entry["version"]) for entry in table.get("dependencies", ())),
+            groups=_marked_groups(table.get("marker"), groups),
+            direct=direct,
+        )
+
+
+def _marked_groups(marker: str | None, groups: Sequence[str]) -> tuple[str, ...]:
+    """Read back the groups of a marker that :func:`_package_table` wrote."""
+    if marker is None:
+        return tuple(groups)
+    named = set(marker.split("'")[1::2])
+    return tuple(group for group in groups if group in named)
+
+
+def _read_root(table: Mapping[str, Any]) -> LockedRoot:
+    return LockedRoot(
+        requirement=table["requirement"],
+        name=table["name"],
+        groups=tuple(table["groups"]),
+        evictions=tuple(Eviction(entry["from"], entry["reason"]) for entry in table.get("evicted", ())),
+        no_deps=table.get("no-deps", False),
+        needs_no_deps="installs" in table,
+    )

@@ -1,0 +1,176 @@
+"""Locks many targets at once, and reports everything that cannot be had in one go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pyrunenv.errors import LockFormat, PyrunenvError, StaleLock
+from pyrunenv.files import write_atomic
+from pyrunenv.lock import pylock
+from pyrunenv.lock.inputs import changed, combined, lock_inputs
+from pyrunenv.lock.model import Floors, Lock
+from pyrunenv.platforms import Platform
+
+if TYPE_CHECKING:
+    from pyrunenv.config.schema import TargetConfig
+    from pyrunenv.config.workspace import Environment
+    from pyrunenv.fetch.cache import Cache
+    from pyrunenv.fetch.download import Fetcher
+    from pyrunenv.lock.locker import Locker, Outcome
+    from pyrunenv.lock.missing import Missing
+
+
+@dataclass(frozen=True)
+class Target:
+    """One environment on one platform."""
+
+    environment: Environment
+    platform: Platform
+
+    def __str__(self) -> str:
+        return f"{self.environment.full_version} on {self.platform}"
+
+    @property
+    def config(self) -> TargetConfig:
+        return self.environment.target(self.platform)
+
+    def inputs(self) -> dict[str, str]:
+        """The digests of what this target's resolution depends on."""
+        return lock_inputs(self.config, self.platform, self.environment.python_version)
+
+    def read_lock(self) -> Lock | None:
+        return pylock.read(self.environment.folder, self.platform.key)
+
+
+@dataclass(frozen=True)
+class LockedTarget:
+    """A target with a current lock; ``previous`` is what it replaced, if it was made now."""
+
+    target: Target
+    lock: Lock
+    made: bool
+    previous: Lock | None = None
+
+
+@dataclass
+class LockReport:
+    """What locking a list of targets came to."""
+
+    locked: list[LockedTarget] = field(default_factory=list)
+    missing: list[Missing] = field(default_factory=list)
+    failures: list[tuple[Target, PyrunenvError]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        return not (self.missing or self.failures)
+
+    def refused(self, target: Target) -> tuple[Missing, ...]:
+        """The roots that one target cannot have."""
+        key = (target.environment.full_version, target.platform.key)
+        return tuple(m for m in self.missing if (m.environment, m.platform) == key)
+
+
+_Result = tuple[LockedTarget | None, "Outcome"]
+
+
+@dataclass(frozen=True)
+class LockRun:
+    """How to lock: what to reuse, what may change, how many targets at once."""
+
+    cache: Cache
+    fetcher: Fetcher
+    jobs: int = 4
+    locked: bool = False
+    """Refuse to make a lock: what is not current is a StaleLock failure."""
+    relock: bool = False
+    """Resolve again even where the lock is current."""
+
+    def lock_all(
+        self, targets: Sequence[Target], on_locked: Callable[[LockedTarget], object] = lambda _: None
+    ) -> LockReport:
+        """Lock targets concurrently; ``on_locked`` is called, in some thread, as soon as each has its lock."""
+        report = LockReport()
+        with ThreadPoolExecutor(max(1, min(self.jobs, len(targets)))) as pool:
+            for target, result in zip(targets, pool.map(lambda t: self._attempt(t, on_locked), targets), strict=True):
+                if isinstance(result, PyrunenvError):
+                    report.failures.append((target, result))
+                    continue
+                locked, outcome = result
+                report.missing += outcome.missing if locked is None else ()
+                report.warnings += outcome.warnings
+                report.locked += [locked] if locked else []
+        return report
+
+    def _attempt(self, target: Target, on_locked: Callable[[LockedTarget], object]) -> _Result | PyrunenvError:
+        try:
+            locked, outcome = self._lock(target)
+        except PyrunenvError as error:
+            return error
+        if locked is not None:
+            on_locked(locked)
+        return locked, outcome
+
+    def _lock(self, target: Target) -> _Result:
+        from pyrunenv.lock.locker import Outcome
+
+        previous = target.read_lock()
+        inputs = target.inputs()
+        if previous is not None and previous.digest == combined(inputs) and not self.relock:
+            return LockedTarget(target, previous, made=False), Outcome(previous)
+        if self.locked:
+            raise stale(target, previous, inputs)
+        outcome = self._locker(target, previous).lock()
+        if outcome.lock is None:
+            return None, outcome
+        write_atomic(pylock.lock_path(target.environment.folder, target.platform.key), pylock.render(outcome.lock))
+        return LockedTarget(target, outcome.lock, True, previous), outcome
+
+    def _locker(self, target: Target, previous: Lock | None) -> Locker:
+        from pyrunenv.fetch.credentials import registry_environment
+        from pyrunenv.interpreters import choose
+        from pyrunenv.lock.locker import Locker
+        from pyrunenv.lock.resolver import Resolver
+
+        config, environment = target.config, target.environment
+        floors = Floors(config.floors.glibc, config.floors.macos)
+        return Locker(
+            environment=environment.full_version,
+            platform=target.platform,
+            python_version=environment.python_version,
+            config=config,
+            interpreter=choose(config.python, environment.python_version, target.platform),
+            resolver=Resolver(
+                target.platform, environment.python_version, floors, config.registries, self.cache.root / "uv",
+                environment=registry_environment(config.registries),
+            ),
+            fetcher=self.fetcher,
+            previous=previous,
+        )  # fmt: skip
+
+
+def stale(target: Target, previous: Lock | None, inputs: dict[str, str]) -> StaleLock:
+    """The failure of a target whose lock is absent or was made from other inputs; names those that changed."""
+    command = f"pyrunenv lock {target.environment.full_version} --platform {target.platform}"
+    if previous is None:
+        return StaleLock(f"{target} is not locked", hint=f"run `{command}`")
+    names = ", ".join(changed(previous.inputs, inputs))
+    return StaleLock(f"the lock of {target} is not current", notes=[f"changed since: {names}"], hint=f"run `{command}`")
+
+
+def check(targets: Iterable[Target]) -> list[StaleLock]:
+    """Return the failures of ``lock --check``: every target whose lock is not current. Asks no registry."""
+    found = []
+    for target in targets:
+        inputs = target.inputs()
+        try:
+            previous = target.read_lock()
+        except LockFormat as error:
+            found.append(StaleLock(error.message, notes=error.notes, hint=error.hint))
+            continue
+        if previous is None or previous.digest != combined(inputs):
+            found.append(stale(target, previous, inputs))
+    return found

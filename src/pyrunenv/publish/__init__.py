@@ -1,0 +1,1 @@
+"""What consumers find an environment by: descriptors, and later storage, npm and the catalogue."""

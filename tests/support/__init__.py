@@ -1,0 +1,1 @@
+"""What tests share: servers, wheels and workspaces that they make themselves."""
