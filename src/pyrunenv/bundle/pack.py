@@ -9,18 +9,20 @@ import errno
 import hashlib
 import tarfile
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import TypeVar
 
-from pyrunenv.bundle.deflate import END, STORED_BLOCK, Deflater, crc32, deflater
+from pyrunenv.bundle.deflate import END, STORED_BLOCK, Pieces, crc32, deflater
 from pyrunenv.bundle.place import place_lock, remove_stale
 from pyrunenv.bundle.tree import Member, members
 from pyrunenv.errors import AssembleError
 from pyrunenv.files import CHUNK, atomic_path, sha256_file
+
+T = TypeVar("T")
 
 # Magic, deflate, no flags, no time, no hint on the level, unknown system: nothing that differs between hosts.
 _GZIP_HEADER = b"\x1f\x8b\x08\0" + bytes(4) + b"\0\xff"
@@ -61,36 +63,50 @@ def _pack_zip(bundle: Path, archive: Path, mtime: int, jobs: int) -> Packed:
 
 
 def _pack_tgz(bundle: Path, archive: Path, mtime: int, jobs: int) -> Packed:
-    with archive.open("wb", buffering=0) as raw, deflater(jobs) as blocks, _Tally() as tar:
-        out = _Hashed(raw)
-        out.write(_GZIP_HEADER)
-        for data, cut in _tar_stream(members(bundle), mtime):
-            tar.add(data)
-            for block in _blocks(blocks, data, cut):
-                out.write(block)
+    tar, out = _Checked(), _Digest()
+    with archive.open("wb") as raw, deflater(jobs) as blocks, _Line("tally") as tally, _Line("write") as writer:
+
+        def write(pieces: Pieces) -> None:
+            for piece in pieces:
+                out.update(piece)
+                raw.write(piece)
+
+        write([_GZIP_HEADER])
+        for data, compressed in _tar_stream(members(bundle), mtime):
+            tally.add(tar.update, data)
+            for block in blocks.compressed(data) if compressed else blocks.plain(data):
+                writer.add(write, block)
         for block in blocks.finish():
-            out.write(block)
-        tar_sha256, check, tar_size = tar.result()
-        out.write(END + check.to_bytes(4, "little") + (tar_size & 0xFFFFFFFF).to_bytes(4, "little"))
-    return Packed(out.sha256.hexdigest(), out.size, tar_sha256, tar_size)
-
-
-def _blocks(blocks: Deflater, data: bytes, compressed: bool) -> Iterator[bytes]:
-    return blocks.compressed(data) if compressed else blocks.plain(data)
+            writer.add(write, block)
+        tally.finish()
+        writer.finish()
+        write([END, tar.crc.to_bytes(4, "little"), (tar.size & 0xFFFFFFFF).to_bytes(4, "little")])
+    return Packed(out.sha256.hexdigest(), out.size, tar.sha256.hexdigest(), tar.size)
 
 
 def _tar_stream(found: list[Member], mtime: int) -> Iterator[tuple[bytes, bool]]:
-    """Yield a tar's bytes, each piece with whether it is compressed already."""
-    size = 0
+    """Yield a tar's bytes in large pieces, each with whether it is compressed already."""
+    plain, size = bytearray(), 0
+    for data, compressed in _tar_pieces(found, mtime):
+        size += len(data)
+        if not compressed:
+            plain += data
+        if plain and (compressed or len(plain) >= CHUNK):
+            yield bytes(plain), False
+            plain.clear()
+        if compressed:
+            yield data, True
+    end = 2 * tarfile.BLOCKSIZE
+    yield bytes(plain) + bytes(end + -(size + end) % _RECORD), False
+
+
+def _tar_pieces(found: list[Member], mtime: int) -> Iterator[tuple[bytes, bool]]:
     for member in found:
-        header = _tar_header(member, mtime)
-        yield header, False
+        yield _tar_header(member, mtime), False
         for chunk in member.chunks(STORED_BLOCK if member.compressed else CHUNK):
             yield chunk, member.compressed
         if padding := -member.size % tarfile.BLOCKSIZE:
             yield bytes(padding), False
-        size += len(header) + member.size + padding
-    yield bytes(2 * tarfile.BLOCKSIZE + -(size + 2 * tarfile.BLOCKSIZE) % _RECORD), False
 
 
 def _tar_header(member: Member, mtime: int) -> bytes:
@@ -103,60 +119,54 @@ def _tar_header(member: Member, mtime: int) -> bytes:
     return info.tobuf(tarfile.PAX_FORMAT)
 
 
-class _Hashed:
-    """Writes to a file and digests what it writes."""
+@dataclass
+class _Digest:
+    """The sha256 and size of a stream."""
 
-    def __init__(self, out: BinaryIO) -> None:
-        self._out, self.sha256, self.size = out, hashlib.sha256(), 0
+    sha256: hashlib._Hash = field(default_factory=hashlib.sha256)
+    size: int = 0
 
-    def write(self, data: bytes) -> None:
+    def update(self, data: bytes | memoryview) -> None:
         self.sha256.update(data)
         self.size += len(data)
-        view = memoryview(data)
-        while view:  # an unbuffered file may take less than it is given
-            view = view[self._out.write(view) :]
 
 
-class _Tally:
-    """Digests a stream in a thread of its own, at most a few pieces behind."""
+@dataclass
+class _Checked(_Digest):
+    """The CRC-32 of a stream as well."""
+
+    crc: int = 0
+
+    def update(self, data: bytes | memoryview) -> None:
+        super().update(data)
+        self.crc = crc32(data, self.crc)
+
+
+class _Line:
+    """One thread that does one thing after another, at most a few behind whoever asks for them."""
 
     _BEHIND = 8
 
-    def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(1, "tally")
+    def __init__(self, name: str) -> None:
+        self._pool = ThreadPoolExecutor(1, name)
         self._pending: deque[Future[None]] = deque()
-        self._pieces: list[bytes] = []
-        self._gathered = 0
-        self._sha256, self._crc, self._size = hashlib.sha256(), 0, 0
 
-    def __enter__(self) -> _Tally:
+    def __enter__(self) -> _Line:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def add(self, data: bytes) -> None:
-        self._pieces.append(data)
-        self._gathered += len(data)
-        if self._gathered >= CHUNK:
-            self._submit(self._BEHIND)
-
-    def _submit(self, behind: int) -> None:
-        self._pending.append(self._pool.submit(self._update, self._pieces))
-        self._pieces, self._gathered = [], 0
-        while len(self._pending) > behind:
+    def add(self, work: Callable[[T], None], data: T) -> None:
+        """Do ``work(data)`` after all before it; raises what something before it raised."""
+        self._pending.append(self._pool.submit(work, data))
+        while len(self._pending) > self._BEHIND:
             self._pending.popleft().result()
 
-    def _update(self, pieces: list[bytes]) -> None:
-        for piece in pieces:
-            self._sha256.update(piece)
-            self._crc = crc32(piece, self._crc)
-            self._size += len(piece)
-
-    def result(self) -> tuple[str, int, int]:
-        """Return the sha256, the CRC-32 and the size of all that was added."""
-        self._submit(0)
-        return self._sha256.hexdigest(), self._crc, self._size
+    def finish(self) -> None:
+        """Wait for all of it."""
+        while self._pending:
+            self._pending.popleft().result()
 
 
 @contextmanager

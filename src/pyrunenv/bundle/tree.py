@@ -48,7 +48,9 @@ class Member:
         return self.size > _SMALL and self.name.endswith(_COMPRESSED)
 
     def chunks(self, size: int) -> Iterator[bytes]:
-        """Yield a file's bytes, ``size`` of them at a time; raises AssembleError if it changes meanwhile."""
+        """Yield a file's bytes, ``size`` of them at a time, and nothing of what is none; raises AssembleError if it changes."""
+        if self.kind != stat.S_IFREG:
+            return
         left = self.size
         with open(self.path, "rb", buffering=0) as stream:  # noqa: PTH123 - a Path each would cost more than the reading
             while left:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from pyrunenv.bundle.deflate import END, STORED_BLOCK, Deflater, crc32, deflater
+from pyrunenv.bundle.deflate import END, STORED_BLOCK, Deflater, Pieces, crc32, deflater
 from pyrunenv.bundle.tree import Member
 from pyrunenv.files import CHUNK
 
@@ -80,11 +80,12 @@ def _write(member: Member, out: BinaryIO, when: int, blocks: Deflater) -> _Entry
     begin, crc, size = out.tell(), 0, 0
     for chunk in _content(member):
         crc, size = crc32(chunk, crc), size + len(chunk)
-        for piece in [chunk] if plain else blocks.plain(chunk):
-            out.write(piece)
+        if plain:
+            out.write(chunk)
+        else:
+            _write_all(out, blocks.plain(chunk))
     if not plain:
-        for piece in blocks.finish():
-            out.write(piece)
+        _write_all(out, blocks.finish())
         out.write(END)
     end = out.tell()
     entry = _Entry(member, name, entry.method, when, entry.offset, crc, size, end - begin)
@@ -92,6 +93,12 @@ def _write(member: Member, out: BinaryIO, when: int, blocks: Deflater) -> _Entry
     out.write(entry.local())
     out.seek(end)
     return entry
+
+
+def _write_all(out: BinaryIO, blocks: Iterator[Pieces]) -> None:
+    for pieces in blocks:
+        for piece in pieces:
+            out.write(piece)
 
 
 def _content(member: Member) -> Iterator[bytes]:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
 
 from packaging.utils import canonicalize_name
-from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, PlainValidator, Tag
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, PlainSerializer, PlainValidator, Tag
 
 from pyrunenv.config.requirements import check_name, parse_override, parse_root
 from pyrunenv.platforms import PLATFORMS
@@ -160,6 +160,10 @@ RegistryName = Annotated[str, _matching(_REGISTRY_NAME, "a registry's name, expe
 Variable = Annotated[str, AfterValidator(check_variable)]
 Flag = Annotated[bool, Field(strict=True)]
 Seconds = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
-Setting = Annotated[str | tuple[str, ...], PlainValidator(_setting)]
+Setting = Annotated[
+    str | tuple[str, ...],
+    PlainValidator(_setting),
+    PlainSerializer(lambda value: value if isinstance(value, str) else list(value)),
+]
 ByName = Annotated[dict[Name, T], BeforeValidator(_one_spelling)]
 ByPlatform = dict[Platform, T]

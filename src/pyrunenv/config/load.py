@@ -56,10 +56,10 @@ def read_json(path: Path, shown: str, findings: Findings, *, nulls: bool = False
 
     document = _parse(path, shown, make)
     if odd:
-        paths = {id(value): where for where, value in _objects(document, ())}
-        # an object that lost to a second one of its key is in no place any more
-        found = [(paths[id(where)], key, what) for where, key, what in odd if id(where) in paths]
-        findings.problems.extend(Problem(shown, (*where, key), what) for where, key, what in found)
+        places = {id(value): (index, where) for index, (where, value) in enumerate(_objects(document, ()))}
+        # the parser comes up from the innermost object; one that lost to a second of its key is in no place any more
+        found = sorted((*places[id(owner)], key, what) for owner, key, what in odd if id(owner) in places)
+        findings.problems.extend(Problem(shown, (*where, key), what) for _, where, key, what in found)
     return document
 
 
@@ -69,7 +69,12 @@ def _parse(path: Path, shown: str, make: Any) -> Any:
 
     try:
         text = path.read_bytes().decode("utf-8-sig")
-        return json.loads(text, object_pairs_hook=make, parse_constant=refuse)
+        document = json.loads(text, object_pairs_hook=make, parse_constant=refuse)
+        if "\\ud" in text.lower():
+            json.dumps(document, ensure_ascii=False).encode()
+        return document
+    except UnicodeEncodeError:
+        message = "holds half of a surrogate pair (`\\ud…`), which is no character"
     except OSError as error:
         message = f"cannot be read: {(error.strerror or str(error)).lower()}"
     except UnicodeDecodeError as error:

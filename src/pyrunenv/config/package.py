@@ -64,14 +64,14 @@ class CataloguePackage:
 
 def load_package(path: Path, shown: str, findings: Findings) -> Package | None:
     """Return an environment's package.json, or None with problems in ``findings``; raises Unreadable."""
-    reader = _Reader(read_json(path, shown, findings, nulls=True), shown, findings)
     before = len(findings.problems)
+    reader = _Reader(read_json(path, shown, findings, nulls=True), shown, findings)
     roots = {
         key: value
         for key, value in reader.texts((*_ARTIFACT, "roots"), required=True).items()
         if reader.good((*_ARTIFACT, "roots", key), _root, key, value)
     }
-    if not roots and len(findings.problems) == before:
+    if reader.get((*_ARTIFACT, "roots"), required=False) == {}:
         reader.problem((*_ARTIFACT, "roots"), "names no platform")
     for key, expected in (("type", "environment"), ("runtime", "python")):
         reader.choice((*_ARTIFACT, key), (expected,))
@@ -94,8 +94,8 @@ def load_package(path: Path, shown: str, findings: Findings) -> Package | None:
 
 def load_catalogue(path: Path, shown: str, findings: Findings) -> CataloguePackage | None:
     """Return the catalogue's package.json, or None with problems in ``findings``; raises Unreadable."""
-    reader = _Reader(read_json(path, shown, findings, nulls=True), shown, findings)
     before = len(findings.problems)
+    reader = _Reader(read_json(path, shown, findings, nulls=True), shown, findings)
     entrypoints = {
         name: reader.text((*_SOFTWARE, name, "reference"))
         for name in reader.mapping(_SOFTWARE, required=True)
@@ -187,9 +187,9 @@ class _Reader:
 def _registry(reader: _Reader) -> PackageRegistry:
     """The artefact's registry: its own object first, then ``block-software.registries.binary.<name>``."""
     path: KeyPath = (*_ARTIFACT, "registry")
-    value, own = reader.get(path, required=True), isinstance(reader.get(path, required=False), dict)
-    name = reader.text((*path, "name") if own else path) if value is not None else ""
-    if value is not None and not name.strip():
+    own = isinstance(reader.get(path, required=True), dict)
+    name = reader.text((*path, "name") if own else path)
+    if not name.strip():
         reader.problem((*path, "name") if own else path, "is empty, expected the registry's name")
     found: dict[str, str] = {}
     for home in ([path] if own else []) + [("block-software", "registries", "binary", name)]:

@@ -109,7 +109,7 @@ def _unknown_key(model: type[BaseModel], path: KeyPath) -> str:
     key = str(path[-1])
     siblings = _keys_at(model, path[:-1])
     homes = [home for name, home in _all_keys(model, ()) if name == key]
-    if homes:
+    if homes and not any(isinstance(step, int) for step in path):
         places = " or ".join(f"in `{show_path(home)}`" if home else "at the top of the file" for home in homes)
         return f"unknown key here, it belongs {places}"
     return f"unknown key{did_you_mean(key, siblings)}"

@@ -50,7 +50,7 @@ def check_name(name: str) -> str:
     return canonicalize_name(name)
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=1 << 15)
 def parse_root(text: str) -> Root:
     """Take one requirement apart; raises ValueError with a sentence for a person."""
     text = text.strip()

@@ -127,7 +127,11 @@ class ConsumerPart(_Model):
     @model_validator(mode="before")
     @classmethod
     def _short_forms(cls, value: Any) -> Any:
-        return {"requirements": value} if isinstance(value, (list, tuple, str)) else value
+        if isinstance(value, (list, tuple, str)):
+            return {"requirements": value}
+        if not isinstance(value, dict):
+            raise ValueError("expected a list of requirements, a path, or an object")
+        return value
 
 
 class BuildPart(_Model):
@@ -151,6 +155,11 @@ class Config(_Model):
     consumers: dict[str, ConsumerPart] = Field(default_factory=dict)
     build: BuildPart = BuildPart()
     floors: FloorsPart = FloorsPart()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it in the file's own form, for people: credentials masked, sections that say nothing left out."""
+        shown: dict[str, Any] = _shown(self.model_dump(mode="json", by_alias=True, exclude_none=True), prune=True)
+        return shown
 
 
 # What one target gets, with every default.
@@ -237,14 +246,17 @@ class TargetConfig(_Model):
             packages[key] = plain.pop(key)
         consumers = {consumer.pop("name"): consumer for consumer in plain["consumers"]}
         ordered = {"registries": plain["registries"], "python": plain["python"], "packages": packages}
-        shown = {**ordered, "consumers": consumers, "build": plain["build"], "floors": plain["floors"]}
-        masked: dict[str, Any] = _masked(shown)
-        return masked
+        shown: dict[str, Any] = _shown(
+            {**ordered, "consumers": consumers, "build": plain["build"], "floors": plain["floors"]}
+        )
+        return shown
 
 
-def _masked(value: Any) -> Any:
+def _shown(value: Any, *, prune: bool = False) -> Any:
+    """Mask credentials in every text; with ``prune`` drop objects that are empty."""
     if isinstance(value, dict):
-        return {key: _masked(item) for key, item in value.items()}
+        items = {key: _shown(item, prune=prune) for key, item in value.items()}
+        return {key: item for key, item in items.items() if not prune or item != {}}
     if isinstance(value, list):
-        return [_masked(item) for item in value]
+        return [_shown(item, prune=prune) for item in value]
     return mask(value) if isinstance(value, str) else value

@@ -114,7 +114,8 @@ class Resolver:
         """
         with tempfile.TemporaryDirectory(prefix="pyrunenv-") as folder:
             output = Path(folder, "pylock.toml")
-            output.write_text(_preferred(preferences or {}), encoding="utf-8")
+            if preferences:
+                output.write_text(_preferred(preferences), encoding="utf-8")
             words = ["--format", "pylock.toml", "--output-file", str(output), *(["--no-deps"] if no_deps else [])]
             done = self._compile(Path(folder), requirements, words)
             if done.status:

@@ -190,9 +190,7 @@ def test_platform_specific_parts_merge_by_the_rules_of_their_keys() -> None:
             "windows-x64": {"dependencies": ["w"]},
         },
     )
-    own = packages(
-        platformSpecific={"linux-x64": {"dependencies": ["o"], "copyFiles": [{"from": "o", "to": "o"}]}}
-    )
+    own = packages(platformSpecific={"linux-x64": {"dependencies": ["o"], "copyFiles": [{"from": "o", "to": "o"}]}})
     assert target(shared, own).dependencies == ("a", "o")
     assert [c.to for c in target(shared, own).copy_files] == ["o", "s"]
     assert target(shared, own, "windows-x64").dependencies == ("a", "w")
@@ -276,3 +274,15 @@ def test_what_a_target_shows_holds_no_password() -> None:
     assert "hunter22" not in shown
     assert "tok3n" not in shown
     assert target(shared).registries.default == "https://me:hunter22@a.org/simple"
+
+
+def test_a_merged_config_shows_what_was_said_and_no_more() -> None:
+    """`Config.to_json` keeps an explicit empty list, drops what nobody said, and masks credentials."""
+    shared = config({"registries": {"default": "https://me:hunter22@a.org/simple"}, "floors": {"glibc": "2.17"}})
+    own = config(packages(dependencies=[], skip={"a": {"linux-x64": "why"}, "b": {}}))
+    assert merge(shared, own).to_json() == {
+        "registries": {"default": "https://****@a.org/simple"},
+        "packages": {"dependencies": [], "skip": {"a": {"linux-x64": "why"}}},
+        "floors": {"glibc": "2.17"},
+    }
+    assert Config().to_json() == {}

@@ -1,5 +1,7 @@
 """Roots and overrides, taken apart and put together."""
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -111,16 +113,12 @@ def test_a_bad_name_is_refused(name: str) -> None:
 def test_any_text_is_a_root_or_a_value_error(text: str) -> None:
     """No text makes the parser fail in another way than by ValueError."""
     for parse in (parse_root, parse_override):
-        try:
+        with contextlib.suppress(ValueError):
             parse(text)
-        except ValueError as error:
-            assert str(error)
 
 
 @given(st.text("git+htps:/@#=;[]% .-az", max_size=40))
 def test_any_reference_is_a_root_or_a_value_error(rest: str) -> None:
     """No text after a git scheme makes the parser fail in another way than by ValueError."""
-    try:
+    with contextlib.suppress(ValueError):
         parse_root(f"git+https://{rest}")
-    except ValueError as error:
-        assert str(error)

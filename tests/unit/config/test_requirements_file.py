@@ -19,7 +19,7 @@ def test_comments_blank_lines_and_continuations_are_read_as_pip_does(tmp_path: P
     path = write(
         tmp_path,
         "r.txt",
-        "\ufeff# head\n\nnumpy==1.0  # why\n  scipy \\\n  >=1.0 \\\n  # a comment ends it\npandas\n"
+        "\ufeff# head\n\nnumpy==1.0  # why\n  scipy \\\n  >=1.0\\\n# a comment ends it\npandas\n"
         "x @ git+https://e.org/x@c#subdirectory=py\nlast\\",
     )
     assert read_requirements(path) == (
