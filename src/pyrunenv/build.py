@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from pyrunenv.errors import PyrunenvError
 from pyrunenv.lock.run import LockedTarget, LockReport, LockRun, Target
-from pyrunenv.stamp import Stamp, Wanted
+from pyrunenv.stamp import RECIPE, Stamp, Wanted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,7 +45,6 @@ class BuildOptions:
     force: bool = False
     fail_fast: bool = False
     jobs: int | None = None
-    pack: bool = True
 
 
 @dataclass(frozen=True)
@@ -225,7 +224,8 @@ class Builder:
     def _describe(self, target: Target) -> None:
         from pyrunenv.publish import descriptors
 
-        descriptors.write(target.environment.folder, target.environment.package, [target.platform])
+        environment = target.environment
+        descriptors.write(environment.folder, environment.package, [target.platform], environment.python_version)
 
 
 @dataclass
@@ -299,7 +299,7 @@ class _TargetBuild:
             packed = pack(bundle, archive, mtime=builder.mtime, jobs=builder.jobs)
         manifest.write(
             environment.folder, self.locked.lock, environment.package,
-            interpreter=interpreter, copies_digest=copyfiles.digest(copies), packed=packed,
+            interpreter=interpreter, copies_digest=copyfiles.digest(copies), packed=packed, recipe=RECIPE,
         )  # fmt: skip
         builder._describe(target)
         return archive

@@ -42,8 +42,10 @@ class Wanted:
     def of(cls, target: Target, copies: Sequence[PlannedCopy], python: str | None, mtime: int) -> Wanted:
         """Digest what is there now; an absent lock has the empty digest."""
         from pyrunenv.bundle import copyfiles
+        from pyrunenv.publish.descriptors import artifact_info, descriptor
 
         environment = target.environment
+        described = [artifact_info(environment.package, target.platform), descriptor(environment.package, environment.python_version)]
         return cls(
             recipe=RECIPE,
             config=combined(target.inputs()),
@@ -51,7 +53,7 @@ class Wanted:
             copies=copyfiles.digest(copies) if copies else "",
             python=python,
             mtime=mtime,
-            package=digest_of(environment.package.raw),
+            package=digest_of(described),
         )
 
 
@@ -97,6 +99,8 @@ class Stamp:
 
     def outdated(self, target: Target, wanted: Wanted) -> str | None:
         """Why the target must be built again; None where it need not."""
+        from pyrunenv.bundle.manifest import manifest_path
+
         before, now = asdict(self.wanted), asdict(wanted)
         if changed := [name for name in now if before[name] != now[name]]:
             return f"its {', '.join(changed)} changed"
@@ -108,7 +112,7 @@ class Stamp:
             return f"{name} is gone"
         if (status.st_size, status.st_mtime_ns) != (size, time):
             return f"{name} was changed"
-        if not (folder / "dist" / "manifest" / f"{target.platform}.json").is_file():
+        if not manifest_path(folder, target.platform.key).is_file():
             return "its manifest is gone"
         return self.listing.differs(folder / "pydist" / target.platform.key)
 

@@ -1,7 +1,7 @@
 """Deflate (RFC 1951) in blocks that threads compress on their own and that join into one valid stream, as pigz does.
 
-Where a block begins and how it is compressed depends on the bytes alone, never on the number of threads. The compressor is
-zlib-ng, whose output was the same under every processor it was tried with (``tests/integration/bundle/test_pinned.py``).
+Where a block begins and how it is compressed depends on the bytes alone, never on the number of threads. The compressor
+is zlib-ng, whose output was the same on every processor it was tried on (``tests/integration/bundle/test_pinned.py``).
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ Pieces = list[bytes | memoryview]
 END = b"\x03\x00"
 """A last, empty block."""
 
-# Measured on 28 MB of interpreter and wheels with two threads, against `tar | gzip -9` (3.7 s): level 7 for all takes 0.38 s
-# and is 1.3 % larger, level 9 for all 0.55 s and 0.3 % smaller, this mixture 0.37 s and 1.2 % larger. Binaries' tables, which
-# are mostly zeros, gain up to 24 % from level 9; text gains 2 % for twice the time.
+# Measured on 28 MB of interpreter and wheels with two threads, against `tar | gzip -9` (3.7 s): level 7 for all takes
+# 0.38 s and is 1.3 % larger, level 9 for all 0.55 s and 0.3 % smaller, this mixture 0.37 s and 1.2 % larger. Binaries'
+# tables, which are mostly zeros, gain up to 24 % from level 9; text gains 2 % for twice the time.
 _LEVEL, _SPARSE_LEVEL, _SPARSE = 6, 9, 0.4
 # Short Huffman blocks make binaries 1 % smaller and cost text nothing.
 _MEM_LEVEL = 7
@@ -65,7 +65,7 @@ def store(data: bytes) -> Pieces:
 
 
 def store_or_deflate(data: bytes) -> Pieces:
-    """Store what compression gains little on, which two samples tell: some wheels hold files that are not compressed."""
+    """Store what two samples show to gain little from compression; some wheels hold files that are not compressed."""
     middle = len(data) // 2
     sample = data[middle - _SAMPLE : middle] + data[-_SAMPLE:]
     if len(deflate(sample)) > _WORTH * len(sample):
@@ -76,7 +76,7 @@ def store_or_deflate(data: bytes) -> Pieces:
 
 @dataclass
 class Deflater:
-    """Cuts a stream into blocks and yields them compressed, in order, while at most ``window`` of them are in memory."""
+    """Cuts a stream into blocks and yields them compressed, in order; at most ``window`` of them are in memory."""
 
     pool: ThreadPoolExecutor
     window: int
@@ -122,7 +122,7 @@ class Deflater:
 
 @contextmanager
 def deflater(jobs: int) -> Iterator[Deflater]:
-    """Give a deflater of ``jobs`` threads. Its memory is some 2 MB for each of them, whatever the size of the stream."""
+    """Give a deflater of ``jobs`` threads, 16 at most. Each costs up to 4 MB, whatever the size of the stream."""
     jobs = max(1, min(jobs, 16))
     with ThreadPoolExecutor(jobs, "deflate") as pool:
         try:

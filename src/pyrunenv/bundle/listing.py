@@ -19,7 +19,7 @@ Entry = tuple[int, int, int] | str
 
 @dataclass(frozen=True)
 class Listing:
-    """Every file and link below a folder: ``folders`` maps each folder's posix path (``""`` is the top) to its entries."""
+    """Every file and link below a folder: ``folders`` maps posix paths (the top's is empty) to their entries."""
 
     folders: Mapping[str, Mapping[str, Entry]]
 
@@ -51,23 +51,27 @@ class Listing:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data for JSON, columns of equal length a folder since that is quickest to read."""
-        packed = {}
+        packed: dict[str, list[Any]] = {}
         for path, entries in self.folders.items():
             files = {name: entry for name, entry in entries.items() if not isinstance(entry, str)}
-            links = {name: entry for name, entry in entries.items() if isinstance(entry, str)}
-            packed[path] = ["/".join(files), *([list(column) for column in zip(*files.values(), strict=True)] or [[]] * 3)]
-            packed[path] += [links] if links else []
+            columns = [list(column) for column in zip(*files.values(), strict=True)]
+            packed[path] = ["/".join(files), *(columns or [[], [], []])]
+            if links := {name: entry for name, entry in entries.items() if isinstance(entry, str)}:
+                packed[path].append(links)
         return packed
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Listing:
-        """Read what :meth:`to_json` wrote; raises ValueError, TypeError or KeyError for anything else."""
+        """Read what :meth:`to_json` wrote; raises ValueError for anything else."""
         folders: dict[str, dict[str, Entry]] = {}
-        for path, (names, sizes, times, modes, *links) in value.items():
-            files = zip(sizes, times, modes, strict=True)
-            folders[path] = dict(zip(names.split("/"), files, strict=True)) if sizes else {}
-            for more in links:
-                folders[path].update(more)
+        try:
+            for path, (names, sizes, times, modes, *links) in value.items():
+                files = zip(sizes, times, modes, strict=True)
+                folders[path] = dict(zip(names.split("/"), files, strict=True)) if sizes else {}
+                for more in links:
+                    folders[path].update(more)
+        except (AttributeError, TypeError) as error:
+            raise ValueError(f"no listing: {error}") from error
         return cls(folders)
 
 

@@ -42,8 +42,8 @@ class Packed:
 def pack(bundle: Path, archive: Path, *, mtime: int, jobs: int) -> Packed:
     """Write the content of ``bundle`` to ``archive``, as a zip where that is its suffix, else as a gzipped tar.
 
-    ``mtime`` is every entry's time, in seconds since 1970. The archive appears whole or not at all; raises AssembleError
-    where it cannot be written, the disk is full, or the bundle changes meanwhile.
+    ``mtime`` is every entry's time, in seconds since 1970. The archive appears whole or not at all; raises
+    AssembleError where it cannot be written, the disk is full, or the bundle changes meanwhile.
     """
     with place_lock(bundle), _writable(archive):
         remove_stale(archive)

@@ -30,6 +30,6 @@ def temporary_sibling(path: Path, suffix: str) -> Path:
 
 
 def remove_stale(path: Path) -> None:
-    """Remove what a dead process left beside ``path``; only to be called where the lock says that no live one writes there."""
+    """Remove what a dead process left beside ``path``; only to be called under the lock, when no live one writes."""
     for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
         remove_tree(left)

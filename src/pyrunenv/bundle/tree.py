@@ -9,16 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from pyrunenv.archives import tree_entries
 from pyrunenv.errors import AssembleError
 
-# Formats whose data is compressed already. What is small is compressed anyway: that saves the flush before and after it.
+# Formats whose data is compressed already. What is small is compressed anyway, and saves the flushes around it.
 _COMPRESSED = (".whl", ".zip", ".gz", ".xz", ".bz2", ".zst", ".png", ".jpg")
 _SMALL = 1 << 17
 
 
 @dataclass(frozen=True)
 class Member:
-    """One folder, file or link. ``name`` is its posix path below the root; ``size`` is in bytes, 0 for all but files."""
+    """One folder, file or link. ``name`` is its posix path below the root; ``size`` in bytes is 0 for all but files."""
 
     name: str
     path: str
@@ -48,7 +49,7 @@ class Member:
         return self.size > _SMALL and self.name.endswith(_COMPRESSED)
 
     def chunks(self, size: int) -> Iterator[bytes]:
-        """Yield a file's bytes, ``size`` of them at a time, and nothing of what is none; raises AssembleError if it changes."""
+        """Yield a file's bytes, ``size`` at a time (nothing of what is none); raises AssembleError if it changes."""
         if self.kind != stat.S_IFREG:
             return
         left = self.size
@@ -71,32 +72,19 @@ def _read(stream: BinaryIO, size: int) -> bytes:
 
 
 def members(root: Path) -> list[Member]:
-    """Return everything below ``root``, sorted bytewise by name; raises AssembleError for sockets, devices and the like."""
-    found: list[Member] = []
-    folders = [("", os.fspath(root))]
-    while folders:
-        prefix, folder = folders.pop()
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                member = _member(prefix + entry.name, entry)
-                found.append(member)
-                if member.is_folder:
-                    folders.append((member.name + "/", entry.path))
-    # os.fsencode, so that the order is that of the bytes on disk and no locale has a say
-    return sorted(found, key=lambda member: os.fsencode(member.name))
+    """Return everything below ``root``, sorted bytewise by name; raises AssembleError for sockets, devices, …"""
+    return [_member(os.path.join(root, name), name, status) for name, status in tree_entries(root)]  # noqa: PTH118
 
 
-def _member(name: str, entry: os.DirEntry[str]) -> Member:
+def _member(path: str, name: str, status: os.stat_result) -> Member:
+    kind = stat.S_IFMT(status.st_mode)
+    target = os.readlink(path) if kind == stat.S_IFLNK else ""  # noqa: PTH115
     try:
-        name.encode()
+        (name + target).encode()
     except UnicodeEncodeError:
         raise AssembleError(f"the name of `{name!a}` is not UTF-8, which no other platform can hold") from None
-    status = entry.stat(follow_symlinks=False)
-    kind = stat.S_IFMT(status.st_mode)
     if kind == stat.S_IFREG:
-        return Member(name, entry.path, kind, bool(status.st_mode & 0o111), status.st_size)
-    if kind == stat.S_IFLNK:
-        return Member(name, entry.path, kind, target=os.readlink(entry.path))  # noqa: PTH115
-    if kind == stat.S_IFDIR:
-        return Member(name, entry.path, kind)
+        return Member(name, path, kind, bool(status.st_mode & 0o111), status.st_size)
+    if kind in (stat.S_IFLNK, stat.S_IFDIR):
+        return Member(name, path, kind, target=target)
     raise AssembleError(f"`{name}` is neither a file, a folder nor a link", hint="remove it, and build again")

@@ -1,4 +1,4 @@
-"""Writes a zip (PKWARE APPNOTE 6.3.9). Python's own zipfile cannot be told which compressor to use, and ours is pinned."""
+"""Writes a zip (PKWARE APPNOTE 6.3.9). Python's own zipfile cannot be told which compressor to use; ours is pinned."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class _Entry:
 
 
 def write_zip(found: Sequence[Member], out: BinaryIO, *, mtime: int, jobs: int) -> None:
-    """Write members to a seekable stream: what is compressed already is stored, the rest deflated, links as link entries."""
+    """Write members to a seekable stream: what is compressed already stored, the rest deflated, links as links."""
     when = _dos_time(mtime)
     done: list[_Entry] = []
     with deflater(jobs) as blocks:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,7 +12,10 @@ from pyrunenv.cli import options
 from pyrunenv.cli.console import Console, size
 from pyrunenv.cli.lock import failures_of
 from pyrunenv.cli.progress import bars, fetching
-from pyrunenv.errors import UsageError
+from pyrunenv.errors import ConfigError, UsageError
+
+if TYPE_CHECKING:
+    from pyrunenv.config.workspace import Workspace
 
 SOURCES = ("standalone", "local", "archive")
 
@@ -48,8 +51,23 @@ def build(
     timeout = max((t.config.build.timeout for t in targets), default=60.0)
     with bars(console) as shown, fetching(console, timeout=timeout, offline=offline, bars=shown) as (cache, fetcher):
         report = Builder(cache, fetcher, choices, shown).run(targets)
+    _describe_catalogue(workspace, console)
     _summary(report, console)
     return 0 if report.ok else _failed(report, console)
+
+
+def _describe_catalogue(workspace: Workspace, console: Console) -> None:
+    """Write the catalogue's descriptors; what it refers to in vain is a warning until it is published."""
+    from pyrunenv.publish.descriptors import write_catalogue
+
+    if workspace.catalogue is None or workspace.catalogue_package is None:
+        return
+    versions = {e.package.name: e.python_version for e in workspace.environments}
+    packages = [e.package for e in workspace.environments]
+    try:
+        write_catalogue(workspace.catalogue, workspace.catalogue_package, packages, versions)
+    except ConfigError as error:
+        console.warn(error.message, error.notes)
 
 
 def _summary(report: BuildReport, console: Console) -> None:

@@ -1,0 +1,169 @@
+"""Puts a bundle together: the interpreter, the wheelhouse, the copied files. It appears whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from pyrunenv.bundle.copyfiles import PlannedCopy, folded, same_bytes
+from pyrunenv.bundle.listing import Listing, scan
+from pyrunenv.bundle.place import place_lock, remove_stale, temporary_sibling
+from pyrunenv.errors import AssembleError
+from pyrunenv.files import remove_tree
+
+
+class Interpreter(Protocol):
+    """What is needed of a prepared interpreter: a tar of its tree, in the bundle's layout."""
+
+    @property
+    def tar(self) -> Path: ...
+
+
+class WheelCache(Protocol):
+    """What is needed of the cache."""
+
+    def copy_to(self, sha256: str, target: Path) -> object: ...
+
+
+def assemble(
+    target_dir: Path,
+    *,
+    interpreter: Interpreter,
+    wheels: Sequence[tuple[str, str]],
+    cache: WheelCache,
+    copies: Sequence[PlannedCopy],
+) -> Listing:
+    """Make the bundle ``target_dir`` (``pydist/<platform>``) anew and return what lies in it.
+
+    ``wheels`` are pairs of file name and sha256, all of them in the cache. A bundle that was there is replaced by a
+    rename, and stays as it is when this fails. Raises AssembleError.
+    """
+    wanted = _distinct(wheels)
+    with _room(target_dir), place_lock(target_dir):
+        remove_stale(target_dir)
+        building = temporary_sibling(target_dir, "")
+        try:
+            _fill(building, interpreter, wanted, cache, copies)
+            listing = scan(building)
+            _replace(building, target_dir)
+        except BaseException:
+            remove_tree(building)
+            raise
+    return listing
+
+
+def _distinct(wheels: Sequence[tuple[str, str]]) -> dict[str, str]:
+    wanted: dict[str, str] = {}
+    problems = []
+    for name, sha256 in wheels:
+        if not name.endswith(".whl") or "/" in name or "\\" in name:
+            problems.append(f"`{name}` is not the name of a wheel")
+        elif wanted.setdefault(name, sha256) != sha256:
+            problems.append(f"{name} is there with sha256 {wanted[name]} and with {sha256}")
+    if problems:
+        raise AssembleError(
+            "the lock's wheels cannot lie in one folder",
+            notes=problems,
+            hint="let one registry alone serve these packages",
+        )
+    return wanted
+
+
+def _fill(
+    root: Path, interpreter: Interpreter, wheels: dict[str, str], cache: WheelCache, copies: Sequence[PlannedCopy]
+) -> None:
+    from pyrunenv.archives import extract_tree
+
+    root.mkdir()
+    extract_tree(interpreter.tar, root)
+    packages = root / "packages"
+    packages.mkdir(exist_ok=True)
+    for name, sha256 in sorted(wheels.items()):
+        cache.copy_to(sha256, packages / name)
+    copy_all(copies, root)
+
+
+def copy_all(copies: Sequence[PlannedCopy], root: Path) -> None:
+    """Copy planned files into a bundle; raises AssembleError with all that is in their way, before the first copy."""
+    tree = _Tree(root)
+    problems = [problem for copy in copies if (problem := tree.obstacle(copy))]
+    if problems:
+        raise AssembleError(
+            "copied files would replace the interpreter's", notes=problems, hint="give them another `to` in copyFiles"
+        )
+    for copy in copies:
+        place = root / copy.destination
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if not place.exists():
+            shutil.copyfile(copy.source, place)
+            place.chmod(place.stat().st_mode & 0o666 | (0o111 if copy.executable else 0))
+
+
+class _Tree:
+    """The names below a folder as a file system sees them that ignores case."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._names: dict[Path, dict[str, str]] = {}
+
+    def obstacle(self, copy: PlannedCopy) -> str | None:
+        """Say what of the tree is in a copy's way; an equal file is not."""
+        here, parts = self._root, copy.destination.split("/")
+        for depth, part in enumerate(parts, start=1):
+            there = self._in(here).get(folded(part))
+            if there is None:
+                return None
+            here = here / there
+            shown = here.relative_to(self._root).as_posix()
+            if there != part:
+                return f"{copy.destination} and the interpreter's {shown} are one path where case does not count"
+            if here.is_symlink():
+                return f"{copy.destination} goes through the interpreter's link {shown}"
+            if depth < len(parts) and not here.is_dir():
+                return f"{copy.destination} needs a folder where the interpreter has the file {shown}"
+        if here.is_dir():
+            return f"{copy.destination} is a folder of the interpreter; end it with / to copy into that"
+        same_mode = os.name == "nt" or bool(here.stat().st_mode & 0o111) == copy.executable
+        if same_mode and same_bytes(here, copy.source):
+            return None
+        return f"{copy.destination} is a file of the interpreter, with other content or another run bit"
+
+    def _in(self, folder: Path) -> dict[str, str]:
+        if folder not in self._names:
+            self._names[folder] = {folded(name): name for name in os.listdir(folder)}  # noqa: PTH208
+        return self._names[folder]
+
+
+def _replace(building: Path, target_dir: Path) -> None:
+    # A folder cannot be replaced in one step everywhere. Between the two renames there is no bundle, never half of one.
+    aside = temporary_sibling(target_dir, ".old")
+    try:
+        target_dir.rename(aside)
+    except FileNotFoundError:
+        building.rename(target_dir)
+        return
+    try:
+        building.rename(target_dir)
+    except OSError:
+        aside.rename(target_dir)
+        raise
+    remove_tree(aside)
+
+
+@contextmanager
+def _room(target_dir: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        hint = "make room, and build again" if error.errno == errno.ENOSPC else None
+        where = [str(error.filename)] if error.filename else []
+        raise AssembleError(
+            f"cannot put {target_dir.parent.name}/{target_dir.name} together: {error.strerror or error}",
+            notes=where,
+            hint=hint,
+        ) from error

@@ -1,0 +1,275 @@
+"""Downloads, many at a time, each verified before it enters the cache: what a run asks of :mod:`pyrunenv.fetch`."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, wait
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import unquote, urlsplit
+
+from pyrunenv.errors import CacheError, DigestMismatch, FetchError
+from pyrunenv.fetch.cache import Cache
+from pyrunenv.fetch.pool import Pool
+from pyrunenv.secrets import mask
+
+if TYPE_CHECKING:
+    import requests
+
+    from pyrunenv.fetch.credentials import Credentials
+    from pyrunenv.fetch.transfer import Transfer
+
+# No document of an index is larger than this, in bytes.
+_LARGEST_TEXT = 64 << 20
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Download:
+    """A file to have: ``sha256`` in hexadecimal, ``size`` in bytes where known, ``name`` as a person calls it."""
+
+    url: str
+    sha256: str
+    size: int | None
+    name: str
+
+
+class Fetcher:
+    """Downloads into a cache with ``connections`` at a time, for all threads of a process.
+
+    ``timeout`` is in seconds without a byte; ``retries`` counts further attempts that bring nothing new, ``backoff`` is
+    the first wait between them, in seconds. ``on_progress`` hears, from any thread, of bytes that are there now: those
+    that came, those that the cache had, and a negative number where a file has to begin again.
+    """
+
+    def __init__(
+        self, cache: Cache, *, connections: int = 16, timeout: float = 60.0, retries: int = 4, backoff: float = 0.5,
+        offline: bool = False, credentials: Credentials | None = None,
+        on_progress: Callable[[Download, int], None] | None = None,
+    ) -> None:  # fmt: skip
+        self.cache = cache
+        self.offline = offline
+        self._connections = connections
+        self._patience = (timeout, retries, backoff)
+        self._credentials = credentials
+        self._on_progress = on_progress or (lambda _download, _count: None)
+        self._pool = Pool(connections, "fetch")
+        self._lock = threading.Lock()
+        self._session: requests.Session | None = None
+        self._pending: dict[str, Future[Path]] = {}
+        self._unhashed: dict[str, Future[tuple[str, int]]] = {}
+        self._open: dict[int, Any] = {}
+        self._stopped = threading.Event()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop what is under way and close all connections."""
+        self.stop()
+        self._pool.close(patience=1.0 / self._connections)
+        with self._lock:
+            if self._session is not None:
+                self._session.close()
+                self._session = None
+
+    def stop(self) -> None:
+        """Make every download end at once with a FetchError; to be called when a run is interrupted."""
+        self._stopped.set()
+        with self._lock:
+            under_way = list(self._open.values())
+        for raw in under_way:
+            # Wakes a thread that waits for bytes (urllib3 2.3 and later; before that it waits for its time-out).
+            with suppress(Exception):
+                raw.shutdown()
+
+    def fetch(self, download: Download) -> Path:
+        """Return the blob of one file, downloaded if need be. Raises FetchError, DigestMismatch or CacheError."""
+        return self.fetch_all([download])[download.sha256.lower()]
+
+    def fetch_all(self, downloads: Iterable[Download]) -> dict[str, Path]:
+        """Return the blob of each digest, downloading what the cache lacks; a damaged blob is downloaded again.
+
+        Each digest is fetched once, however many threads and processes ask for it. Whatever fails, the rest is fetched;
+        then one error names everything that failed.
+        """
+        wanted = _distinct(downloads)
+        if self.offline:
+            self._refuse_missing(wanted)
+        futures = {download: self._submit(download) for download in wanted}
+        try:
+            wait(futures.values())
+        except BaseException:
+            self.stop()
+            raise
+        failures = [(d, error) for d, future in futures.items() if (error := future.exception()) is not None]
+        if failures:
+            raise _together(failures, len(futures))
+        return {download.sha256: future.result() for download, future in futures.items()}
+
+    def missing(self, downloads: Iterable[Download]) -> list[Download]:
+        """Return what the cache lacks and only the network has, each digest once."""
+        return [
+            d for d in _distinct(downloads)
+            if not self.cache.has(d.sha256, d.size) and urlsplit(d.url).scheme != "file"
+        ]  # fmt: skip
+
+    def fetch_unhashed(self, url: str) -> tuple[str, int]:
+        """Download a file whose index gives no digest; returns its sha256 and size. Each URL is fetched once."""
+        from pyrunenv.fetch.unhashed import fetch_unhashed
+
+        with self._lock:
+            future = self._unhashed.get(url)
+            mine = future is None
+            if future is None:
+                future = self._unhashed[url] = Future()
+        if mine:
+            try:
+                future.set_result(fetch_unhashed(self, url))
+            except BaseException as error:
+                with self._lock:
+                    del self._unhashed[url]
+                future.set_exception(error)
+        return future.result()
+
+    def text(self, url: str, headers: Mapping[str, str] | None = None, sha256: str | None = None) -> str:
+        """Return a small document (UTF-8), such as a ``.metadata`` file. One with a digest is verified and cached."""
+        if sha256 is not None:
+            return self.fetch(Download(url, sha256, None, file_name(url))).read_text(encoding="utf-8")
+        if self.offline and urlsplit(url).scheme != "file":
+            raise FetchError(f"cannot download {mask(url)} offline", hint="run once without --offline")
+        with self.cache.temporary(".text") as path:
+            self.transfer(url, path, limit=_LARGEST_TEXT, headers=headers or {}, name=f"{file_name(url)}.html").run()
+            return path.read_text(encoding="utf-8", errors="replace")
+
+    def transfer(self, url: str, path: Path, *, name: str | None = None, **more: Any) -> Transfer:
+        """Return a transfer of one URL to a path, with this fetcher's patience and connections."""
+        from pyrunenv.fetch.transfer import Policy, Transfer
+
+        return Transfer(
+            url, name or file_name(url), path, self.cache, self._get_session, Policy(*self._patience), self._stopped,
+            on_open=self._note_open, **more,
+        )  # fmt: skip
+
+    def cancelled(self) -> bool:
+        """Whether this fetcher was told to stop."""
+        return self._stopped.is_set()
+
+    def _submit(self, download: Download) -> Future[Path]:
+        with self._lock:
+            pending = self._pending.get(download.sha256)
+            if pending is None:
+                future = self._pending[download.sha256] = self._pool.submit(lambda: self._obtain(download))
+                return future
+        # Somebody else in this process fetches the same: for this caller all its bytes come when it is there.
+        pending.add_done_callback(lambda done: self._report(download, done))
+        return pending
+
+    def _report(self, download: Download, done: Future[Path]) -> None:
+        if not done.cancelled() and done.exception() is None:
+            self._on_progress(download, done.result().stat().st_size if download.size is None else download.size)
+
+    def _obtain(self, download: Download) -> Path:
+        try:
+            return self._from_cache(download) or self._from_network(download)
+        except InterruptedError as error:
+            raise FetchError(f"cannot download {download.name}", notes=["downloading was stopped"]) from error
+        finally:
+            with self._lock:
+                self._pending.pop(download.sha256, None)
+
+    def _from_cache(self, download: Download) -> Path | None:
+        if not self.cache.check(download.sha256, download.size):
+            return None
+        path = self.cache.blob(download.sha256)
+        self._on_progress(download, path.stat().st_size)
+        return path
+
+    def _from_network(self, download: Download) -> Path:
+        with self.cache.lock(download.sha256, self.cancelled):
+            # Whoever held the lock until now may have fetched it.
+            if (path := self._from_cache(download)) is not None:
+                return path
+            part = self.cache.part(download.sha256)
+            self.transfer(
+                download.url, part, name=download.name, sha256=download.sha256, size=download.size,
+                on_bytes=lambda count: self._on_progress(download, count),
+            ).run()  # fmt: skip
+            return self.cache.adopt(part, download.sha256)
+
+    def _refuse_missing(self, wanted: Iterable[Download]) -> None:
+        missing = self.missing(wanted)
+        if missing:
+            raise FetchError(
+                f"{_files(len(missing))} not in the cache, and this run is offline",
+                notes=[f"{mask(d.name)}: {mask(d.url)}" for d in missing], hint="run once without --offline",
+            )  # fmt: skip
+
+    def _get_session(self) -> requests.Session:
+        with self._lock:
+            if self._session is None:
+                from pyrunenv.fetch.session import make_session
+
+                self._session = make_session(self._credentials, connections=self._connections)
+            return self._session
+
+    def _note_open(self, raw: Any) -> None:
+        with self._lock:
+            if raw is None:
+                self._open.pop(threading.get_ident(), None)
+            else:
+                self._open[threading.get_ident()] = raw
+
+
+def file_name(url: str) -> str:
+    """Return the file name at the end of a URL, decoded; the URL's host where it has none."""
+    parts = urlsplit(url)
+    return unquote(parts.path.rstrip("/").rpartition("/")[2]) or parts.hostname or mask(url)
+
+
+def _distinct(downloads: Iterable[Download]) -> list[Download]:
+    """Each digest once, large files first, so that none is left to run alone at the end. Refuses what has no digest."""
+    found: dict[str, Download] = {}
+    refused = []
+    for download in downloads:
+        sha256 = download.sha256.lower() if download.sha256 else ""
+        if _DIGEST.fullmatch(sha256):
+            found.setdefault(sha256, replace(download, sha256=sha256))
+        else:
+            refused.append(f"{mask(download.name)}: {f'`{sha256}` is no sha256' if sha256 else 'no sha256'}")
+    if refused:
+        raise FetchError(
+            "files without a digest are not downloaded", notes=refused, hint="lock again: `pyrunenv lock` hashes them"
+        )
+    return sorted(found.values(), key=lambda download: -(download.size or 0))
+
+
+def _files(count: int) -> str:
+    return "1 file is" if count == 1 else f"{count} files are"
+
+
+def _together(failures: list[tuple[Download, BaseException]], total: int) -> BaseException:
+    """One error for all that failed. A fault of the cache stands for the rest, which it most likely caused."""
+    errors = [error for _, error in failures]
+    for error in errors:
+        if isinstance(error, CacheError) or not isinstance(error, FetchError):
+            return error
+    if len(failures) == 1:
+        return errors[0]
+    kind = DigestMismatch if all(isinstance(error, DigestMismatch) for error in errors) else FetchError
+    lines = [
+        f"{mask(download.name)}: {'; '.join(error.notes)} ({mask(download.url)})"
+        for download, error in failures if isinstance(error, FetchError)
+    ]  # fmt: skip
+    hints = dict.fromkeys(error.hint for error in errors if isinstance(error, FetchError) and error.hint)
+    return kind(f"{len(failures)} of {total} files cannot be downloaded", notes=lines, hint="; ".join(hints) or None)

@@ -1,0 +1,83 @@
+"""What every tree goes through, wherever it came from: one interpreter, nothing of the build machine, pip."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from pyrunenv.errors import InterpreterError
+from pyrunenv.interpreters.formats import ENOUGH, FORMATS, identify, made_for
+from pyrunenv.interpreters.layout import Layout
+from pyrunenv.interpreters.pip import install_pip
+from pyrunenv.interpreters.scrub import Scrubber, installed_prefix
+from pyrunenv.interpreters.strip import strip
+from pyrunenv.interpreters.tree import Tree
+
+_SYSCONFIGDATA = re.compile(r"_sysconfigdata\w*?_*[\w-]*\.py")
+# Prefixes that say nothing of a machine, and that other texts mention for good reasons.
+_COMMON = {"/usr", "/usr/local", "/opt", "/"}
+
+
+def finish(tree: Tree, layout: Layout, name: str, *, prefixes: Sequence[str], folder: Path) -> None:
+    """Bring a tree into its last form. ``prefixes`` are where it was installed; ``folder`` is for scratch files."""
+    settle_python(tree, layout, name)
+    if layout.platform.system == "linux":
+        strip_all(tree)
+    _scrub(tree, layout, prefixes)
+    install_pip(tree, layout, folder)
+    tree.drop_dangling_links()
+
+
+def settle_python(tree: Tree, layout: Layout, name: str) -> None:
+    """Give the interpreter one real name, and links or a copy; refuse what is none, or another platform's."""
+    python = layout.python
+    if not layout.platform.windows:
+        for other in ("bin/python3", "bin/python"):
+            if python not in tree and other in tree:
+                tree.add(python, tree.read(other), executable=True)
+    for needed in (python, f"{layout.stdlib}/os.py"):
+        if needed not in tree:
+            raise InterpreterError(
+                f"{name} holds no CPython {layout.minor} for {layout.platform}: `{needed}` is missing",
+                hint="an interpreter's archive has the form of python-build-standalone's `install_only` ones",
+            )
+    head = tree.read(python, ENOUGH)
+    if not made_for(head, layout.platform):
+        found = identify(head)
+        what = f"a program of format {found[0]} for {'/'.join(found[1])}" if found else "no program"
+        raise InterpreterError(f"the interpreter in {name} is {what}, which {layout.platform} cannot run")
+    if layout.platform.windows:
+        tree.add("bin/python3.exe", tree.read(python), executable=True)
+    else:
+        for link in ("bin/python3", "bin/python"):
+            tree.link(link, posixpath.basename(python))
+
+
+def strip_all(tree: Tree) -> None:
+    """Drop debug information and compilers' names from every ELF file."""
+    for path in tree.files():
+        if tree.read(path, 4) == b"\x7fELF":
+            tree.update(path, strip)
+
+
+def _scrub(tree: Tree, layout: Layout, prefixes: Sequence[str]) -> None:
+    data = [path for path in tree.files() if _SYSCONFIGDATA.fullmatch(posixpath.basename(path))]
+    known = [*prefixes, *(prefix for path in data if (prefix := installed_prefix(tree.read(path), path)))]
+    every = Scrubber(known)
+    telling = Scrubber([prefix for prefix in known if prefix.rstrip("/") not in _COMMON])
+    for path in tree.files():
+        if path in data:
+            tree.update(path, lambda content, path=path: every.sysconfigdata(content, path))  # type: ignore[misc]
+        elif path.endswith(".pc"):
+            tree.update(path, every.pkgconfig)
+        elif identify(tree.read(path, ENOUGH)) is None:
+            tree.update(path, lambda content, path=path: telling.text(content, path))  # type: ignore[misc]
+        elif layout.platform.system == "linux" and identify(tree.read(path, ENOUGH)) == (
+            FORMATS["linux"],
+            (layout.platform.arch,),
+        ):
+            # "/install" is nobody's secret, and an archive's own programs stay byte for byte as they were published
+            machine = [prefix for prefix in telling.prefixes if prefix != "/install"]
+            tree.update(path, Scrubber(machine).binary)
