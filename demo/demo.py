@@ -13,6 +13,10 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pyrunenv.platforms import Platform
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = ROOT / ".demo"
@@ -21,14 +25,18 @@ MODULES = ["numpy", "pandas", "humanize"]
 
 
 def main() -> int:
-    host = _host()
-    version = platform.python_version()
-    folder = _workspace(version)
     steps: list[tuple[str, float]] = []
-
-    source, result = _build(folder, steps)
-    if result.returncode:
-        return result.returncode
+    for source, version in _interpreters():
+        print(f"\nbuilding Python {version} from the interpreter source `{source}`:", flush=True)
+        folder = _workspace(source, version)
+        result = _build(folder, steps)
+        if result.returncode == 0:
+            break
+        if "error[interpreter]" not in result.stderr:
+            return result.returncode
+        print(f"this Python cannot serve as the source `{source}` (see above)", flush=True)
+    else:
+        return 1
     archive = next(folder.glob("pkg-*.tgz"))
     moved = DEMO / "moved to another place" / archive.name
     moved.parent.mkdir(parents=True, exist_ok=True)
@@ -39,41 +47,43 @@ def main() -> int:
     if replay.returncode:
         sys.stdout.write(replay.stdout + replay.stderr)
         return 1
-    manifest = json.loads((folder / "dist" / "manifest" / f"{host}.json").read_text(encoding="utf-8"))
-    _table(
-        [
-            ("environment", f"python {version} for {host}, interpreter: {source}"),
-            ("holds", f"{len(manifest['wheels'])} wheels, and files/hello.txt as share/hello.txt"),
-            ("bundle", f"{_tree_size(folder / 'pydist' / host) / 1e6:.1f} MB in {folder / 'pydist' / host}"),
-            ("archive", f"{archive.stat().st_size / 1e6:.1f} MB, {archive}"),
-            *((name, f"{seconds:.1f} s") for name, seconds in steps),
-        ]
-    )
+    _report(folder, archive, source, version, steps)
     return 0
 
 
-def _host() -> str:
+def _interpreters() -> list[tuple[str, str]]:
+    """The interpreter that runs this script; else python-build-standalone's newest of the same minor version."""
+    from pyrunenv.interpreters.choose import known_versions
+
+    running = platform.python_version()
+    minor = running.rpartition(".")[0]
+    standalone = [v for v in known_versions(_platform()) if v.rpartition(".")[0] == minor]
+    return [("local", running), *[("standalone", v) for v in standalone[-1:]]]
+
+
+def _platform() -> Platform:
     from pyrunenv import platforms
 
-    return platforms.host().key
+    return platforms.host()
 
 
-def _workspace(version: str) -> Path:
+def _workspace(source: str, version: str) -> Path:
     """Write the workspace anew; what earlier runs built is removed, the download cache stays."""
     shutil.rmtree(DEMO, ignore_errors=True)
     folder = DEMO / "workspace" / f"python-{version}"
     (folder / "files").mkdir(parents=True)
     (folder / "files" / "hello.txt").write_text("hello from a copied file\n", encoding="utf-8")
-    shared = {"registries": {"default": "https://pypi.org/simple"}}
+    shared = {"registries": {"default": "https://pypi.org/simple"}, "python": {"source": source}}
     own = {
         "packages": {
             "dependencies": REQUIREMENTS,
             "copyFiles": [{"from": "files/hello.txt", "to": "share/hello.txt"}],
         }
     }
+    host = _platform().key
     artifact = {
         "type": "environment", "runtime": "python", "registry": "demo", "python-version": version,
-        "roots": {_host(): f"./pydist/{_host()}"}, "binDir": "bin",
+        "roots": {host: f"./pydist/{host}"}, "binDir": "bin",
     }  # fmt: skip
     package = {
         "name": "@demo/runenv-python", "version": "1.0.0", "files": ["dist/"],
@@ -88,24 +98,13 @@ def _workspace(version: str) -> Path:
     return folder
 
 
-def _build(folder: Path, steps: list[tuple[str, float]]) -> tuple[str, subprocess.CompletedProcess[str]]:
-    pyrunenv = [sys.executable, "-m", "pyrunenv"]
+def _build(folder: Path, steps: list[tuple[str, float]]) -> subprocess.CompletedProcess[str]:
     started = time.monotonic()
-    subprocess.run([*pyrunenv, "lock", str(folder)], check=True, cwd=folder)
-    steps.append(("lock", time.monotonic() - started))
-    for source in ("local", "standalone"):
-        print(f"\nbuilding from the interpreter source `{source}`:", flush=True)
-        started = time.monotonic()
-        result = subprocess.run(
-            [*pyrunenv, "build", "--python", source, "-v"], cwd=folder, text=True, stderr=subprocess.PIPE
-        )
-        sys.stderr.write("".join(line for line in result.stderr.splitlines(True) if not line.startswith("INFO")))
-        if "error[interpreter]" not in result.stderr:
-            break
-        print(f"`{source}` cannot be made portable here (see above)", flush=True)
-    steps += _step_times(result.stderr)
-    steps.append(("build, all steps", time.monotonic() - started))
-    return source, result
+    command = [sys.executable, "-m", "pyrunenv", "build", "--verbose"]
+    result = subprocess.run(command, cwd=folder, text=True, stderr=subprocess.PIPE)
+    sys.stderr.write("".join(line for line in result.stderr.splitlines(True) if not line.startswith("INFO")))
+    steps[:] = [*_step_times(result.stderr), ("build, all of it", time.monotonic() - started)]
+    return result
 
 
 def _step_times(log: str) -> list[tuple[str, float]]:
@@ -130,13 +129,23 @@ def _replay(archive: Path, steps: list[tuple[str, float]]) -> subprocess.Complet
     return result
 
 
-def _tree_size(folder: Path) -> int:
-    return sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir())
-
-
-def _table(rows: list[tuple[str, str]]) -> None:
+def _report(folder: Path, archive: Path, source: str, version: str, steps: list[tuple[str, float]]) -> None:
+    host = _platform().key
+    bundle = folder / "pydist" / host
+    manifest = json.loads((folder / "dist" / "manifest" / f"{host}.json").read_text(encoding="utf-8"))
+    rows = [
+        ("environment", f"Python {version} for {host}, interpreter source {source}"),
+        ("holds", f"{len(manifest['wheels'])} wheels, and files/hello.txt as share/hello.txt"),
+        ("bundle", f"{_tree_size(bundle) / 1e6:.1f} MB  {bundle}"),
+        ("archive", f"{archive.stat().st_size / 1e6:.1f} MB  {archive}"),
+        *((name, f"{seconds:.1f} s") for name, seconds in steps),
+    ]
     width = max(len(name) for name, _ in rows)
     print("\n" + "\n".join(f"{name:<{width}}  {value}" for name, value in rows))
+
+
+def _tree_size(folder: Path) -> int:
+    return sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir())
 
 
 if __name__ == "__main__":

@@ -244,6 +244,8 @@ class _TargetBuild:
     def run(self) -> Built:
         from pyrunenv.bundle.assemble import assemble
 
+        if self.locked.made:
+            self.seconds["lock"] = self.locked.seconds
         builder, target = self.builder, self.target
         folder = target.environment.folder
         copies = builder._copies(target)

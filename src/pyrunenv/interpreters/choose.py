@@ -102,6 +102,11 @@ def _standalone(python: PythonSource, version: str, platform: Platform) -> Locke
     return LockedInterpreter("standalone", version, build, url, sha256)
 
 
+def known_versions(platform: Platform) -> tuple[str, ...]:
+    """Return the CPython versions that python-build-standalone has for a platform, the oldest first."""
+    return tuple(".".join(map(str, key)) for key in sorted(_releases(platform)))
+
+
 def _releases(platform: Platform) -> dict[tuple[int, ...], tuple[str, str | None]]:
     """Return URL and sha256 of each CPython's newest install_only build; the stripped one where both are listed."""
     from pbs_installer import _versions as data

@@ -14,8 +14,8 @@ from pyrunenv.platforms import Platform
 
 _TOPS = re.compile(r"bin|lib|lib64|include|share|DLLs|Lib|libs|Scripts|tcl|Tools|Doc|python.*\.(exe|dll)", re.ASCII)
 
-# What a bundle has no use for: tests, IDLE, Tk with its libraries, NIS (which would bring Kerberos along; gone from CPython
-# 3.13 on), what was made for the build machine.
+# What a bundle has no use for: tests, IDLE, Tk with its libraries, NIS (it would bring Kerberos along, and CPython dropped
+# it in 3.13), what was made for the build machine.
 _LEFT_OUT_FOLDERS = {"test", "tests", "__pycache__", "idlelib", "turtledemo", "tkinter", "pydoc_data", "site-packages",
                      "dist-packages"}  # fmt: skip
 _LEFT_OUT_FILES = re.compile(

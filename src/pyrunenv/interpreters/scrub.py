@@ -94,7 +94,7 @@ class Scrubber:
     def binary(self, content: bytes) -> bytes:
         """Overwrite the prefixes in a program or library by a neutral path of the same length.
 
-        The last part stays, since a linker lets shorter strings be the tails of longer ones (``3.12.1`` of such a prefix).
+        The last part stays: a linker lets shorter strings be the tails of longer ones (``3.12.1`` of such a prefix).
         The interpreter needs none of it: it finds its library from where it lies.
         """
         for prefix in _ordered(self.prefixes):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from pyrunenv.fetch.download import Fetcher
     from pyrunenv.lock.locker import Locker, Outcome
     from pyrunenv.lock.missing import Missing
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -47,12 +51,13 @@ class Target:
 
 @dataclass(frozen=True)
 class LockedTarget:
-    """A target with a current lock; ``previous`` is what it replaced, if it was made now."""
+    """A target with a current lock; ``previous`` is what it replaced, if it was made now, in so many ``seconds``."""
 
     target: Target
     lock: Lock
     made: bool
     previous: Lock | None = None
+    seconds: float = 0.0
 
 
 @dataclass
@@ -123,11 +128,14 @@ class LockRun:
             return LockedTarget(target, previous, made=False), Outcome(previous)
         if self.locked:
             raise stale(target, previous, inputs)
+        started = time.monotonic()
         outcome = self._locker(target, previous).lock()
         if outcome.lock is None:
             return None, outcome
         write_atomic(pylock.lock_path(target.environment.folder, target.platform.key), pylock.render(outcome.lock))
-        return LockedTarget(target, outcome.lock, True, previous), outcome
+        seconds = time.monotonic() - started
+        log.info("%s: lock took %.2f s", target, seconds)
+        return LockedTarget(target, outcome.lock, True, previous, seconds), outcome
 
     def _locker(self, target: Target, previous: Lock | None) -> Locker:
         from pyrunenv.fetch.credentials import registry_environment

@@ -159,9 +159,7 @@ def test_one_file_from_two_sources(folder: Path) -> None:
         ("share", "share/b", "`to` share is a file and a folder at once"),
     ],
 )
-def test_destinations_that_another_file_system_cannot_hold(
-    folder: Path, one: str, other: str, expected: str
-) -> None:
+def test_destinations_that_another_file_system_cannot_hold(folder: Path, one: str, other: str, expected: str) -> None:
     """Paths that differ by case or by the form of an accent alone, and a file where a folder must be."""
     (note,) = problems(folder, ("site.py", one), ("site.py", other))
     assert note.endswith(expected)

@@ -90,7 +90,9 @@ def test_json_and_back(bundle: Path) -> None:
     assert after.folders["lib/python3.12/empty"] == {}
 
 
-@pytest.mark.parametrize("value", [{"": ["a", [1], [2]]}, {"": ["a/b", [1], [2], [3]]}, {"": None}, [], {"": [1, [1], [2], [3]]}])
+@pytest.mark.parametrize(
+    "value", [{"": ["a", [1], [2]]}, {"": ["a/b", [1], [2], [3]]}, {"": None}, [], {"": [1, [1], [2], [3]]}]
+)
 def test_a_damaged_listing_is_no_listing(value: object) -> None:
     """A stamp of another version, or half of one, is a ValueError, which its reader expects."""
     with pytest.raises(ValueError):

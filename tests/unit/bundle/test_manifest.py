@@ -41,11 +41,15 @@ LOCK = Lock(
     digest="e" * 64,
     inputs={"requirements": "f" * 64, "floors": "0" * 64},
     floors=Floors("2.28", "13.0"),
-    interpreter=LockedInterpreter("standalone", "3.12.10", "20250529", "https://mirror.example/cpython.tar.gz", "1" * 64),
+    interpreter=LockedInterpreter(
+        "standalone", "3.12.10", "20250529", "https://mirror.example/cpython.tar.gz", "1" * 64
+    ),
     groups=("group-1", "group-2"),
     packages=(
         package("scanpy", "1.10", ("numba", "0.6"), ("numpy", "1.26"), ("numpy", "2.2"), groups=("group-1", "group-2")),
-        package("numba", "0.6", ("llvmlite", "0.4"), ("numpy", "1.26"), ("numpy", "2.2"), groups=("group-1", "group-2")),
+        package(
+            "numba", "0.6", ("llvmlite", "0.4"), ("numpy", "1.26"), ("numpy", "2.2"), groups=("group-1", "group-2")
+        ),
         package("llvmlite", "0.4", groups=("group-1", "group-2")),
         package("numpy", "2.2"),
         package("numpy", "1.26", groups=("group-2",)),

@@ -114,7 +114,9 @@ def test_workspace_versions_are_the_environment_s_own(
 
 def test_references_that_lead_nowhere_are_all_told(catalogue: CataloguePackage, packages: list[Package]) -> None:
     """An unknown environment, a path that is none, a missing dependency and a range: one error."""
-    atls, h5ad, sccoda = (f"@platforma-open/milaboratories.runenv-python-3.12.10-{n}" for n in ("atls", "h5ad", "sccoda"))
+    atls, h5ad, sccoda = (
+        f"@platforma-open/milaboratories.runenv-python-3.12.10-{n}" for n in ("atls", "h5ad", "sccoda")
+    )
     dependencies = {**catalogue.dependencies, h5ad: "^1.1.3", sccoda: "1.3.x"}
     del dependencies[atls]
     broken = replace(
