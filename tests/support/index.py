@@ -28,7 +28,7 @@ from support.faults import Cut, Fault
 
 TLS = Path(__file__).parent / "tls"
 AUTHORITY = TLS / "authority.pem"
-"""The certificate to trust for ``IndexServer(tls=True)``. Its key is nowhere; the server's own is in tests/support/tls."""
+"""The certificate to trust for ``IndexServer(tls=True)``. Its key is nowhere; the server's is beside it."""
 
 _DISTRIBUTIONS = (".whl", ".tar.gz", ".zip")
 _JSON = "application/vnd.pypi.simple.v1+json"
@@ -112,7 +112,8 @@ class IndexServer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        assert self._server is not None and self._thread is not None
+        assert self._server is not None
+        assert self._thread is not None
         self.ended.set()
         self._server.shutdown()
         with self._lock:
@@ -286,7 +287,7 @@ class _Handler(Exchange):
         finally:
             index.note(Request(self.command, path, dict(self.headers.items()), self.status))
 
-    do_HEAD = do_GET
+    do_HEAD = do_GET  # noqa: N815
 
     def _answer(self, index: IndexServer, path: str) -> None:
         self.content_type = "text/plain"

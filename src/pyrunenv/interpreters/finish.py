@@ -5,18 +5,20 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from pyrunenv.errors import InterpreterError
-from pyrunenv.interpreters.formats import ENOUGH, FORMATS, identify, made_for
+from pyrunenv.interpreters.formats import ENOUGH, identify, made_for
 from pyrunenv.interpreters.layout import Layout
 from pyrunenv.interpreters.pip import install_pip
-from pyrunenv.interpreters.scrub import Scrubber, installed_prefix
+from pyrunenv.interpreters.scrub import Scrubber, build_paths
 from pyrunenv.interpreters.strip import strip
 from pyrunenv.interpreters.tree import Tree
 
-_SYSCONFIGDATA = re.compile(r"_sysconfigdata\w*?_*[\w-]*\.py")
+_SYSCONFIGDATA = re.compile(r"_sysconfigdata[\w-]*\.py")
 # Prefixes that say nothing of a machine, and that other texts mention for good reasons.
+_NEUTRAL = re.compile(r"/(install|build)(/|$)")  # python-build-standalone's
 _COMMON = {"/usr", "/usr/local", "/opt", "/"}
 
 
@@ -25,7 +27,7 @@ def finish(tree: Tree, layout: Layout, name: str, *, prefixes: Sequence[str], fo
     settle_python(tree, layout, name)
     if layout.platform.system == "linux":
         strip_all(tree)
-    _scrub(tree, layout, prefixes)
+    _scrub(tree, prefixes)
     install_pip(tree, layout, folder)
     tree.drop_dangling_links()
 
@@ -62,22 +64,19 @@ def strip_all(tree: Tree) -> None:
             tree.update(path, strip)
 
 
-def _scrub(tree: Tree, layout: Layout, prefixes: Sequence[str]) -> None:
+def _scrub(tree: Tree, prefixes: Sequence[str]) -> None:
     data = [path for path in tree.files() if _SYSCONFIGDATA.fullmatch(posixpath.basename(path))]
-    known = [*prefixes, *(prefix for path in data if (prefix := installed_prefix(tree.read(path), path)))]
+    known = [*prefixes, *(place for path in data for place in build_paths(tree.read(path), path))]
     every = Scrubber(known)
-    telling = Scrubber([prefix for prefix in known if prefix.rstrip("/") not in _COMMON])
+    telling = Scrubber([place for place in known if place.rstrip("/") not in _COMMON])
+    # An archive's own programs stay byte for byte as they were published where what they name is nobody's secret.
+    private = Scrubber([place for place in telling.prefixes if not _NEUTRAL.match(place)])
     for path in tree.files():
         if path in data:
-            tree.update(path, lambda content, path=path: every.sysconfigdata(content, path))  # type: ignore[misc]
+            tree.update(path, partial(every.sysconfigdata, path=path))
         elif path.endswith(".pc"):
             tree.update(path, every.pkgconfig)
-        elif identify(tree.read(path, ENOUGH)) is None:
-            tree.update(path, lambda content, path=path: telling.text(content, path))  # type: ignore[misc]
-        elif layout.platform.system == "linux" and identify(tree.read(path, ENOUGH)) == (
-            FORMATS["linux"],
-            (layout.platform.arch,),
-        ):
-            # "/install" is nobody's secret, and an archive's own programs stay byte for byte as they were published
-            machine = [prefix for prefix in telling.prefixes if prefix != "/install"]
-            tree.update(path, Scrubber(machine).binary)
+        elif (found := identify(tree.read(path, ENOUGH))) is None:
+            tree.update(path, partial(telling.text, path=path))
+        elif found[0] == "elf":
+            tree.update(path, private.binary)

@@ -14,13 +14,13 @@ from pyrunenv.platforms import Platform
 
 _TOPS = re.compile(r"bin|lib|lib64|include|share|DLLs|Lib|libs|Scripts|tcl|Tools|Doc|python.*\.(exe|dll)", re.ASCII)
 
-# What a bundle has no use for: tests, IDLE, Tk with its libraries, NIS (it would bring Kerberos along, and CPython dropped
-# it in 3.13), what was made for the build machine.
+# What a bundle has no use for: tests, IDLE, Tk with its libraries, NIS (it would bring Kerberos along, and CPython
+# dropped it in 3.13), what was made for the build machine.
 _LEFT_OUT_FOLDERS = {"test", "tests", "__pycache__", "idlelib", "turtledemo", "tkinter", "pydoc_data", "site-packages",
                      "dist-packages"}  # fmt: skip
 _LEFT_OUT_FILES = re.compile(
-    r"(.*\.(pyc|pyo|a|pdb|pth|_pth|pickle)|turtle\.py|sitecustomize\.py|usercustomize\.py|EXTERNALLY-MANAGED|distutils\.cfg|"
-    r"pyvenv\.cfg|_sysconfig_vars.*\.json|build-details\.json|"
+    r"(.*\.(pyc|pyo|a|pdb|pth|_pth|pickle)|turtle\.py|sitecustomize\.py|usercustomize\.py|EXTERNALLY-MANAGED|"
+    r"distutils\.cfg|pyvenv\.cfg|_sysconfig_vars.*\.json|build-details\.json|.*\.cat|"
     r"(_test\w*|_ctypes_test|_tkinter|_xxtestfuzz|xxlimited\w*|xxsubtype|nis)(_d)?(\.[\w-]+)*\.(so|pyd)|"
     r"(lib)?(tcl|tk)(stub)?\d+(\.\d+)?t?\.(dll|so|dylib)(\.\d+)*|libtcl.*|libtk[0-9].*)",
     re.ASCII,

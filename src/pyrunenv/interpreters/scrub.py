@@ -163,7 +163,8 @@ def _as_path(prefix: str) -> re.Pattern[bytes]:
     return re.compile(rb"(?:(?<![\w./)}\]-])|(?<=-[ILF]))" + re.escape(prefix.encode()) + rb"(?![\w.-])")
 
 
-def installed_prefix(source: bytes, path: str) -> str | None:
-    """Return the prefix that a ``_sysconfigdata*.py`` names."""
-    prefix = _variables(source, path).get("prefix")
-    return prefix if isinstance(prefix, str) and prefix.startswith("/") else None
+def build_paths(source: bytes, path: str) -> list[str]:
+    """Return what a ``_sysconfigdata*.py`` tells of the build machine: the prefix first, then where it was compiled."""
+    variables = _variables(source, path)
+    values = [variables.get(key) for key in ("prefix", "abs_srcdir", "abs_builddir", "srcdir")]
+    return [value for value in values if isinstance(value, str) and value.startswith("/")]

@@ -1,0 +1,1 @@
+"""What pyrunenv costs, as ratios against a peer of the same run."""
