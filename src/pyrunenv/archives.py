@@ -248,11 +248,9 @@ def _tar_entry(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path, ma
         target = gate.link(raw, name, member.linkname)
         return Entry(name, "link", target=target) if gate.wanted(name) else None
     if member.islnk():
-        origin = gate.relative(member.linkname)
-        if gate.kinds.get(origin) != "file":
-            gate.refuse(raw, f"it is a hard link to `{member.linkname}`, which is no file before it")
+        origin = gate.hard_link(raw, member.linkname)
         name = cast(str, gate.admit(raw, "file", gate.sizes[origin]))
-        gate.origins[name] = origin = gate.origins.get(origin, origin)
+        gate.origins[name] = origin
         return Entry(name, "file", executable, _again(path, magic, origin, gate)) if gate.wanted(name) else None
     if not member.isreg() or member.issparse():
         gate.refuse(raw, "it is a device, a pipe, a sparse file or of a type unknown here")

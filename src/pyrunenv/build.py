@@ -1,7 +1,7 @@
 """From lock to archive: one target, and the whole run over targets.
 
-A run first looks for what is already there, locks what is not, and begins to download for each target as soon as it has
-its lock; bundles are put together once every lock of the run is made, so that what cannot be had is said before that.
+A run first looks for what is already there and locks what is not. Interpreters are made portable meanwhile; each target
+downloads its wheels and is put together as soon as it has its lock, and is packed when no bundle waits any more.
 """
 
 from __future__ import annotations
@@ -10,25 +10,28 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pyrunenv.errors import PyrunenvError
-from pyrunenv.lock.run import LockedTarget, LockReport, LockRun, Target
+from pyrunenv.lock.model import Floors
+from pyrunenv.lock.run import LockedTarget, LockRun, Target
 from pyrunenv.stamp import RECIPE, Stamp, Wanted
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from pyrunenv.bundle.copyfiles import PlannedCopy
+    from pyrunenv.bundle.listing import Listing
     from pyrunenv.fetch.cache import Cache
     from pyrunenv.fetch.download import Fetcher
     from pyrunenv.interpreters import PreparedInterpreter
     from pyrunenv.lock.missing import Missing
+    from pyrunenv.lock.model import LockedInterpreter
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +99,9 @@ class Builder:
     reporter: Reporter
 
     def __post_init__(self) -> None:
-        self._packing = threading.Lock()
+        # Packing is parallel in itself; two at once keep the processors busy while one of them reads or writes.
+        self.packing = threading.Semaphore(2)
+        self.pack_threads = self.jobs
         self._stopped = threading.Event()
         self._warned: set[str] = set()
 
@@ -108,6 +113,11 @@ class Builder:
     @property
     def jobs(self) -> int:
         return self.options.jobs or os.cpu_count() or 1
+
+    def check_running(self) -> None:
+        """Raise where an earlier failure ended the run."""
+        if self._stopped.is_set():
+            raise _Stopped
 
     def run(self, targets: Sequence[Target]) -> BuildReport:
         """Build what is not up to date. A target that fails does not stop the others, unless ``fail_fast``."""
@@ -130,89 +140,77 @@ class Builder:
         return report
 
     def _up_to_date(self, target: Target) -> Built | None:
-        wanted = self._wanted(target)
+        wanted = self.wanted(target)
         stamp = Stamp.read(target)
         if stamp is None or (reason := stamp.outdated(target, wanted)):
             log.info("%s is built: %s", target, "it never was" if stamp is None else reason)
             return None
-        self._describe(target)
+        self.describe(target)
         return stamp.built(target)
 
-    def _wanted(self, target: Target) -> Wanted:
-        return Wanted.of(target, self._copies(target), self.options.python, self.mtime)
+    def wanted(self, target: Target) -> Wanted:
+        return Wanted.of(target, self.copies(target), self.options.python, self.mtime)
 
     def _build_all(self, targets: Sequence[Target], report: BuildReport) -> None:
-        with ThreadPoolExecutor(self.jobs, "build") as workers, ThreadPoolExecutor(len(targets), "prefetch") as prefetch:
-            downloads: dict[int, Future[None]] = {}
-
-            def begin(locked: LockedTarget) -> None:
-                downloads[id(locked.target)] = prefetch.submit(self._download, locked)
-
-            locks = self._lock_all(targets, begin)
-            report.missing += locks.missing
-            report.failures += locks.failures
-            if self.options.fail_fast and not locks.ok:
-                self._stopped.set()
-            futures = {
-                workers.submit(self._guarded, locked, downloads[id(locked.target)]): locked.target
-                for locked in locks.locked
-            }
+        with (
+            ThreadPoolExecutor(self.jobs, "build") as workers,
+            ThreadPoolExecutor(len(targets), "download") as waiters,
+        ):
+            builds = {target: _TargetBuild(self, target, workers, waiters) for target in targets}
             try:
-                for future in as_completed(futures):
-                    self._collect(futures[future], future, report)
+                self._lock_all(builds, report)
+                self._drain({build.assembled: target for target, build in builds.items() if build.assembled}, report)
+                packing = {workers.submit(build.pack): target for target, build in builds.items() if build.listing}
+                self._drain(packing, report)
             except BaseException:
                 self._stopped.set()
-                workers.shutdown(wait=False, cancel_futures=True)
-                prefetch.shutdown(wait=False, cancel_futures=True)
+                for pool in (workers, waiters):
+                    pool.shutdown(wait=False, cancel_futures=True)
                 raise
 
-    def _collect(self, target: Target, future: Future[Built | None], report: BuildReport) -> None:
-        try:
-            result = future.result()
-        except PyrunenvError as error:
-            report.failures.append((target, error))
-            if self.options.fail_fast:
-                self._stopped.set()
-        else:
-            if result is None:
-                report.not_started.append(target)
-            else:
-                self._finished(result, report)
-
-    def _lock_all(self, targets: Sequence[Target], begin: Callable[[LockedTarget], None]) -> LockReport:
+    def _lock_all(self, builds: Mapping[Target, _TargetBuild], report: BuildReport) -> None:
+        """Lock all targets; each is prepared meanwhile, and goes on as soon as it has its lock."""
         # The resolver waits for the network more than it works: several at once cost little.
         jobs = self.options.jobs or max(5, os.cpu_count() or 1)
-        locks = LockRun(self.cache, self.fetcher, jobs, self.options.locked).lock_all(targets, begin)
+        run = LockRun(
+            self.cache, self.fetcher, jobs, self.options.locked,
+            on_chosen=lambda target, interpreter: builds[target].prepare(interpreter),
+            on_locked=lambda locked: builds[locked.target].go_on(locked),
+        )  # fmt: skip
+        locks = run.lock_all(tuple(builds))
         for warning in locks.warnings:
-            self._warn(warning)
-        return locks
+            self.warn(warning)
+        report.missing += locks.missing
+        report.failures += locks.failures
+        if self.options.fail_fast and not locks.ok:
+            self._stopped.set()
 
-    def _download(self, locked: LockedTarget) -> None:
-        from pyrunenv.fetch.download import Download
-
-        if self._stopped.is_set():
-            return
-        downloads = [
-            Download(p.wheel.url, p.wheel.sha256, p.wheel.size, p.wheel.filename) for p in locked.lock.packages
-        ]
-        self.reporter.downloading(locked.target, sum(d.size or 0 for d in downloads))
-        self.fetcher.fetch_all(downloads)
-
-    def _guarded(self, locked: LockedTarget, downloads: Future[None]) -> Built | None:
-        if self._stopped.is_set():
-            return None
-        return _TargetBuild(self, locked, downloads).run()
+    def _drain(self, futures: Mapping[Future[Any], Target], report: BuildReport) -> None:
+        """Wait for a step of all targets, and sort each into the report."""
+        for future in as_completed(futures):
+            target = futures[future]
+            try:
+                result = future.result()
+            except _Stopped:
+                report.not_started.append(target)
+            except PyrunenvError as error:
+                report.failures.append((target, error))
+                if self.options.fail_fast:
+                    self._stopped.set()
+            else:
+                if result is not None:
+                    self._finished(result, report)
 
     def _finished(self, result: Built, report: BuildReport) -> None:
         report.built.append(result)
         self.reporter.built(result)
 
-    def _warn(self, text: str) -> None:
+    def warn(self, text: str) -> None:
         if text not in self._warned:
             self._warned.add(text)
             self.reporter.warn(text)
 
-    def _copies(self, target: Target) -> tuple[PlannedCopy, ...]:
+    def copies(self, target: Target) -> tuple[PlannedCopy, ...]:
         from pyrunenv.bundle import copyfiles
 
         files = target.config.copy_files
@@ -221,65 +219,108 @@ class Builder:
             return ()
         return copyfiles.plan(files, environment.folder, target.platform, environment.python_version)
 
-    def _describe(self, target: Target) -> None:
+    def describe(self, target: Target) -> None:
         from pyrunenv.publish import descriptors
 
         environment = target.environment
         descriptors.write(environment.folder, environment.package, [target.platform], environment.python_version)
 
 
+class _Stopped(Exception):
+    """An earlier failure ended the run before this target was begun."""
+
+
 @dataclass
 class _TargetBuild:
-    """The steps of one target."""
+    """The steps of one target, each begun as soon as what it needs is there."""
 
     builder: Builder
-    locked: LockedTarget
-    downloads: Future[None]
+    target: Target
+    workers: ThreadPoolExecutor
+    waiters: ThreadPoolExecutor
     seconds: dict[str, float] = field(default_factory=dict)
+    assembled: Future[None] | None = None
+    listing: Listing | None = None
 
     @property
-    def target(self) -> Target:
-        return self.locked.target
+    def folder(self) -> Path:
+        return self.target.environment.folder
 
-    def run(self) -> Built:
+    @property
+    def bundle(self) -> Path:
+        return self.folder / "pydist" / self.target.platform.key
+
+    def prepare(self, chosen: LockedInterpreter) -> None:
+        """Begin to make the interpreter portable; it is known before the lock is made."""
+        self._prepared = self.workers.submit(self._prepare, chosen)
+
+    def go_on(self, locked: LockedTarget) -> None:
+        """Begin to download the wheels, and to put the bundle together."""
+        self.locked = locked
+        if locked.made:
+            self.seconds["lock"] = locked.seconds
+        self._downloaded = self.waiters.submit(self._download, locked)
+        self.assembled = self.workers.submit(self._assemble)
+
+    def pack(self) -> Built:
+        """Pack the assembled bundle and describe it."""
+        from pyrunenv.bundle import copyfiles, manifest
+        from pyrunenv.bundle.pack import pack
+        from pyrunenv.publish import descriptors
+
+        builder, environment = self.builder, self.target.environment
+        builder.check_running()
+        assert self.listing is not None
+        archive = self.folder / descriptors.archive_name(environment.package, self.target.platform)
+        interpreter = self._prepared.result()
+        with builder.packing, self._step("pack"):
+            packed = pack(self.bundle, archive, mtime=builder.mtime, jobs=builder.pack_threads)
+        manifest.write(
+            self.folder, self.locked.lock, environment.package, interpreter=interpreter,
+            copies_digest=copyfiles.digest(self.copies), packed=packed, recipe=RECIPE,
+        )  # fmt: skip
+        builder.describe(self.target)
+        stamp = Stamp.of(self.wanted, self.listing, archive, publishable=interpreter.publishable)
+        stamp.write(self.target)
+        return replace(stamp.built(self.target), reused=False, seconds=self.seconds)
+
+    def _assemble(self) -> None:
         from pyrunenv.bundle.assemble import assemble
 
-        if self.locked.made:
-            self.seconds["lock"] = self.locked.seconds
-        builder, target = self.builder, self.target
-        folder = target.environment.folder
-        copies = builder._copies(target)
-        wanted = builder._wanted(target)
-        interpreter = self._interpreter()
-        with self._step("fetch"):
-            self.downloads.result()
-        wheels = [(p.wheel.filename, p.wheel.sha256) for p in self.locked.lock.packages]
+        builder = self.builder
+        builder.check_running()
+        self.copies = builder.copies(self.target)
+        self.wanted = builder.wanted(self.target)
+        interpreter = self._prepared.result()
         with self._step("assemble"):
-            listing = assemble(
-                folder / "pydist" / target.platform.key,
-                interpreter=interpreter, wheels=wheels, cache=builder.cache, copies=copies,
+            self.listing = assemble(
+                self.bundle, interpreter=interpreter, cache=builder.cache, copies=self.copies,
+                wheels=[(p.wheel.filename, p.wheel.sha256) for p in self.locked.lock.packages],
+                wheels_ready=self._wait_for_wheels,
             )  # fmt: skip
-        archive = self._pack(interpreter, copies)
-        stamp = Stamp.of(wanted, listing, archive, publishable=interpreter.publishable)
-        stamp.write(target)
-        return replace(stamp.built(target), reused=False, seconds=self.seconds)
+        self.seconds["assemble"] -= self.seconds["fetch"]
 
-    def _interpreter(self) -> PreparedInterpreter:
+    def _wait_for_wheels(self) -> None:
+        with self._step("fetch"):
+            self._downloaded.result()
+
+    def _prepare(self, chosen: LockedInterpreter) -> PreparedInterpreter:
         from pyrunenv.interpreters import choose, prepare
 
+        self.builder.check_running()
         target, override = self.target, self.builder.options.python
         version = target.environment.python_version
-        chosen = self.locked.lock.interpreter
         if override is not None and override != chosen.source:
             config = target.config.python.model_copy(update={"source": override})
             chosen = choose(config, version, target.platform)
         with self._step("interpreter"):
             prepared = prepare(
                 chosen, target.platform, cache_root=self.builder.cache.root, fetch=self._fetch_interpreter,
-                floors=self.locked.lock.floors, allow_other_patch=override == "local", python_version=version,
+                floors=Floors(target.config.floors.glibc, target.config.floors.macos),
+                allow_other_patch=override == "local", python_version=version,
             )  # fmt: skip
         for warning in prepared.warnings:
-            self.builder._warn(f"{target}: {warning}")
+            self.builder.warn(f"{target}: {warning}")
         return prepared
 
     def _fetch_interpreter(self, url: str, sha256: str) -> Path:
@@ -288,23 +329,13 @@ class _TargetBuild:
 
         return self.builder.fetcher.fetch(Download(url, sha256, None, root_file_name(url)))
 
-    def _pack(self, interpreter: PreparedInterpreter, copies: Sequence[PlannedCopy]) -> Path:
-        from pyrunenv.bundle import copyfiles, manifest
-        from pyrunenv.bundle.pack import pack
-        from pyrunenv.publish import descriptors
+    def _download(self, locked: LockedTarget) -> None:
+        from pyrunenv.fetch.download import Download
 
-        builder, target = self.builder, self.target
-        environment = target.environment
-        archive = environment.folder / descriptors.archive_name(environment.package, target.platform)
-        bundle = environment.folder / "pydist" / target.platform.key
-        with builder._packing, self._step("pack"):
-            packed = pack(bundle, archive, mtime=builder.mtime, jobs=builder.jobs)
-        manifest.write(
-            environment.folder, self.locked.lock, environment.package,
-            interpreter=interpreter, copies_digest=copyfiles.digest(copies), packed=packed, recipe=RECIPE,
-        )  # fmt: skip
-        builder._describe(target)
-        return archive
+        self.builder.check_running()
+        wheels = [package.wheel for package in locked.lock.packages]
+        self.builder.reporter.downloading(self.target, sum(wheel.size or 0 for wheel in wheels))
+        self.builder.fetcher.fetch_all([Download(w.url, w.sha256, w.size, w.filename) for w in wheels])
 
     @contextmanager
     def _step(self, name: str) -> Iterator[None]:
@@ -313,5 +344,5 @@ class _TargetBuild:
         try:
             yield
         finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - started
+            self.seconds[name] = time.monotonic() - started
             log.info("%s: %s took %.2f s", self.target, name, self.seconds[name])

@@ -98,3 +98,13 @@ class Gate:
         if ups > path.count("/") or ".." in parts[ups:]:
             self.refuse(raw, f"it links to `{target}`, outside the archive or by a way that cannot be followed")
         return target
+
+    def hard_link(self, raw: str, target: str) -> str:
+        """Return the path of the file that a hard link stands for, or refuse the link."""
+        try:
+            origin = self.relative(target)
+        except UnsafeArchive:
+            origin = ""
+        if self.kinds.get(origin) != "file":
+            self.refuse(raw, f"it is a hard link to `{target}`, which is no file before it")
+        return self.origins.get(origin, origin)

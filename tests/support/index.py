@@ -35,14 +35,14 @@ _JSON = "application/vnd.pypi.simple.v1+json"
 _HTML = "application/vnd.pypi.simple.v1+html"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Request:
-    """One request that came, and the status of the reply (0: none was sent)."""
+    """One request that came, and the status of the reply (0: none was sent, or not yet)."""
 
     method: str
     path: str
     headers: Mapping[str, str]
-    status: int
+    status: int = 0
 
 
 @dataclass(frozen=True)
@@ -232,7 +232,7 @@ class Exchange(BaseHTTPRequestHandler):
     start = 0
     stop: int | None = None
     ranged = False
-    status = 0
+    request_noted: Request
     etag: str | None = None
     content_type = "application/octet-stream"
 
@@ -243,7 +243,7 @@ class Exchange(BaseHTTPRequestHandler):
 
     def send(self, status: int, body: bytes, headers: Mapping[str, str | None]) -> None:
         """Send a reply; a header whose value is None is left out."""
-        self.status = status
+        self.request_noted.status = status
         self.send_response(status)
         every: dict[str, str | None] = {"Content-Type": self.content_type, "Content-Length": str(len(body)), **headers}
         if every["Content-Length"] is None:
@@ -278,14 +278,13 @@ class _Handler(Exchange):
 
     def do_GET(self) -> None:
         index = self.index
-        self.status = 0
         path = urlsplit(self.path).path
+        self.request_noted = Request(self.command, path, dict(self.headers.items()))
+        index.note(self.request_noted)
         try:
             self._answer(index, path)
         except (Cut, OSError):
             self.close_connection = True
-        finally:
-            index.note(Request(self.command, path, dict(self.headers.items()), self.status))
 
     do_HEAD = do_GET  # noqa: N815
 

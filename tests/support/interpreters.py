@@ -176,7 +176,7 @@ def _posix(version: str, minor: str, platform: Platform) -> Iterator[tuple[str, 
         f"lib/pkgconfig/python-{minor}.pc",
         (
             f"prefix=/install\nexec_prefix=${{prefix}}\nlibdir=/install/lib\nincludedir=${{prefix}}/include\n\n"
-            f"Name: Python\nVersion: {minor}\nLibs.private: -L/install/lib -ldl -lm\nLibs: -L${{libdir}} -lpython{minor}\n"
+            f"Name: Python\nVersion: {minor}\nLibs.private: -L/install/lib -lm\nLibs: -L${{libdir}} -lpython{minor}\n"
             f"Cflags: -I${{includedir}}/python{minor}\n"
         ).encode(),
     )
@@ -222,7 +222,8 @@ def _sysconfigdata(minor: str) -> bytes:
         "BINDIR": "/install/bin", "CC": "clang -pthread", "CXX": "clang++ -pthread",
         "CFLAGS": "-O3 -isysroot /build/SDK -g", "CONFIG_ARGS": "'--prefix=/install' 'CC=/tools/bin/clang'",
         "EXT_SUFFIX": ".so", "INSTALL": "/usr/bin/install -c", "LDSHARED": "clang -pthread -shared -L/tools/deps/lib",
-        "LIBDIR": "/install/lib", "LINKCC": "clang", "Py_ENABLE_SHARED": 1, "TZPATH": "/usr/share/zoneinfo:/etc/zoneinfo", "VERSION": minor,
+        "LIBDIR": "/install/lib", "LINKCC": "clang", "Py_ENABLE_SHARED": 1, "TZPATH": "/usr/share/zoneinfo",
+        "VERSION": minor,
         "exec_prefix": "/install", "prefix": "/install", "srcdir": "/build/Python",
     }  # fmt: skip
     return f"# generated\nbuild_time_vars = {variables!r}\n".encode()

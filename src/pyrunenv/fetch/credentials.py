@@ -220,4 +220,7 @@ def _read_netrc(path: str, modified: int, size: int) -> Mapping[str, Login]:
         hosts = netrc.netrc(path).hosts
     except (OSError, netrc.NetrcParseError, UnicodeDecodeError):
         return {}
-    return {host: Login(login or account or "", password or "") for host, (login, account, password) in hosts.items()}
+    return {
+        host: Login(login or account or "", password or "")
+        for host, (login, account, password) in hosts.items() if login or account or password
+    }  # fmt: skip

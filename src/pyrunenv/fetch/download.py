@@ -149,7 +149,7 @@ class Fetcher:
         if self.offline and urlsplit(url).scheme != "file":
             raise FetchError(f"cannot download {mask(url)} offline", hint="run once without --offline")
         with self.cache.temporary(".text") as path:
-            self.transfer(url, path, limit=_LARGEST_TEXT, headers=headers or {}, name=f"{file_name(url)}.html").run()
+            self.transfer(url, path, limit=_LARGEST_TEXT, headers=headers or {}, document=True).run()
             return path.read_text(encoding="utf-8", errors="replace")
 
     def transfer(self, url: str, path: Path, *, name: str | None = None, **more: Any) -> Transfer:

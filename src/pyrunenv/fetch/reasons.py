@@ -95,6 +95,9 @@ def _innermost(chain: list[BaseException], timeout: float) -> str:
     for cause in chain:
         if isinstance(cause, low.NameResolutionError):
             return "its host name cannot be resolved"
+        if isinstance(cause, low.NewConnectionError):
+            # urllib3 derives it from ConnectTimeoutError; the cause below it tells what happened.
+            continue
         if isinstance(cause, (requests.exceptions.ConnectTimeout, low.ConnectTimeoutError)):
             return f"no connection within {min(timeout, CONNECT_TIMEOUT):g} s"
         if isinstance(cause, (TimeoutError, low.ReadTimeoutError, requests.exceptions.ReadTimeout)):

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from http.cookiejar import DefaultCookiePolicy
 from importlib import metadata
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -112,7 +113,12 @@ class _FolderAdapter(FileAdapter):
         path = file_path(str(request.url))
         if path.is_dir():
             request.url = (path / "index.html").as_uri()
-        return super().send(request, *args, **kwargs)
+        response = super().send(request, *args, **kwargs)
+        # requests-file leaves the file open until it is collected.
+        with response.raw as stream:
+            content = stream.read()
+        response.raw = BytesIO(content)
+        return response
 
 
 def _trusted(env: Mapping[str, str]) -> tuple[str, str]:

@@ -65,7 +65,10 @@ class Reply:
 
 @dataclass
 class Transfer:
-    """Fetches ``url`` to ``path``. With ``sha256`` and ``size`` nothing else is accepted; ``limit`` bounds the rest."""
+    """Fetches ``url`` to ``path``. With ``sha256`` and ``size`` nothing else is accepted; ``limit`` bounds the rest.
+
+    A page in place of a file is told apart, unless a ``document`` was asked for: that may be one.
+    """
 
     url: str
     name: str
@@ -77,6 +80,7 @@ class Transfer:
     sha256: str | None = None
     size: int | None = None
     limit: int | None = None
+    document: bool = False
     headers: Mapping[str, str] = field(default_factory=dict)
     on_bytes: Callable[[int], None] = lambda _: None
     on_open: Callable[[Any], None] = lambda _: None
@@ -293,7 +297,7 @@ class Transfer:
                 raise Problem("the connection was cut", again=True)
             raise self._mismatch(f"size: expected {self.size} bytes, got {self.received}")
         if self.sha256 is None:
-            if self._page() and not self.name.endswith((".html", ".metadata")):
+            if self._page() and not self.document:
                 raise Problem(f"{self._page()} instead of the file", again=False)
         elif self.digest != self.sha256:
             raise self._mismatch(f"sha256: expected {self.sha256}", f"got {self.digest}")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping
-from typing import Protocol
+from functools import lru_cache
+from typing import Any, Protocol
 
 from pyrunenv import platforms
 from pyrunenv.errors import InterpreterError, UsageError
@@ -109,11 +111,7 @@ def known_versions(platform: Platform) -> tuple[str, ...]:
 
 def _releases(platform: Platform) -> dict[tuple[int, ...], tuple[str, str | None]]:
     """Return URL and sha256 of each CPython's newest install_only build; the stripped one where both are listed."""
-    from pbs_installer import _versions as data
-
-    # Read anew, without the mirror that PBS_INSTALLER_BASE_URL would put into the lock; older releases have the table.
-    read = getattr(data, "get_python_versions", None)
-    versions = read(None) if read else data.PYTHON_VERSIONS
+    versions = _table()
     arch = "aarch64" if platform.arch == "aarch64" else "x86_64"
     releases: dict[tuple[int, ...], tuple[str, str | None]] = {}
     for version, files in versions.items():
@@ -124,6 +122,20 @@ def _releases(platform: Platform) -> dict[tuple[int, ...], tuple[str, str | None
         if urls:
             releases[version.major, version.minor, version.micro] = urls[-1]
     return releases
+
+
+@lru_cache(maxsize=1)
+def _table() -> Any:
+    """Return pbs-installer's table, without the mirror that PBS_INSTALLER_BASE_URL would put into a lock.
+
+    Older releases of it have the table alone. It reads its data by a function that Python 3.11 and 3.12 call deprecated.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        from pbs_installer import _versions as data
+
+        read = getattr(data, "get_python_versions", None)
+        return read(None) if read else data.PYTHON_VERSIONS
 
 
 def _nearest(key: tuple[int, ...], known: Mapping[tuple[int, ...], object]) -> list[tuple[int, ...]]:

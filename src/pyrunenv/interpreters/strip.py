@@ -21,7 +21,7 @@ def strip(content: bytes) -> bytes:
         return content
     try:
         return _strip(content)
-    except struct.error:  # tables that reach beyond the file
+    except (struct.error, OverflowError, ValueError):  # tables that reach beyond the file
         return content
 
 

@@ -35,6 +35,9 @@ _NEEDS_WHEEL = re.compile(r"Wheels are required for `([^`]+)`")
 _NO_WHEEL = re.compile(r"[Bb]ecause (?:only )?([A-Za-z0-9][A-Za-z0-9._-]*?)(?:[=<>!~]=?\S*)? has no (?:usable )?wheels")
 _FILE_KEYS = ("UV_SYSTEM_CERTS", "UV_NATIVE_TLS", "UV_INSECURE_HOST", "UV_KEYRING_PROVIDER", "UV_HTTP_RETRIES")
 
+# Several resolvers start at once, and name servers drop bursts; glibc would wait five seconds before it asks again.
+_QUICK_NAMES = "timeout:1 attempts:5"
+
 # The glibc versions that uv has a target for; any other floor is rounded down, which can only leave wheels out.
 _UV_GLIBC = (17, 28, *range(31, 41))
 
@@ -163,7 +166,7 @@ class Resolver:
             if not name.startswith(("UV_", "PIP_", "PYTHON", "VIRTUAL_ENV", "CONDA_")) or name in _FILE_KEYS
         }  # fmt: skip
         return {
-            "UV_HTTP_RETRIES": "3", **inherited, "UV_CACHE_DIR": str(self.cache), "UV_PYTHON_DOWNLOADS": "never",
+            "UV_HTTP_RETRIES": "3", "RES_OPTIONS": _QUICK_NAMES, **inherited, "UV_CACHE_DIR": str(self.cache), "UV_PYTHON_DOWNLOADS": "never",
             "MACOSX_DEPLOYMENT_TARGET": self.floors.macos, **self.environment,
         }  # fmt: skip
 

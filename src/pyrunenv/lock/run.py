@@ -13,7 +13,7 @@ from pyrunenv.errors import LockFormat, PyrunenvError, StaleLock
 from pyrunenv.files import write_atomic
 from pyrunenv.lock import pylock
 from pyrunenv.lock.inputs import changed, combined, lock_inputs
-from pyrunenv.lock.model import Floors, Lock
+from pyrunenv.lock.model import Floors, Lock, LockedInterpreter
 from pyrunenv.platforms import Platform
 
 if TYPE_CHECKING:
@@ -93,14 +93,16 @@ class LockRun:
     """Refuse to make a lock: what is not current is a StaleLock failure."""
     relock: bool = False
     """Resolve again even where the lock is current."""
+    on_chosen: Callable[[Target, LockedInterpreter], object] = lambda *_: None
+    """Called, in some thread, as soon as a target's interpreter is known."""
+    on_locked: Callable[[LockedTarget], object] = lambda _: None
+    """Called, in some thread, as soon as a target has its lock."""
 
-    def lock_all(
-        self, targets: Sequence[Target], on_locked: Callable[[LockedTarget], object] = lambda _: None
-    ) -> LockReport:
-        """Lock targets concurrently; ``on_locked`` is called, in some thread, as soon as each has its lock."""
+    def lock_all(self, targets: Sequence[Target]) -> LockReport:
+        """Lock targets concurrently."""
         report = LockReport()
         with ThreadPoolExecutor(max(1, min(self.jobs, len(targets)))) as pool:
-            for target, result in zip(targets, pool.map(lambda t: self._attempt(t, on_locked), targets), strict=True):
+            for target, result in zip(targets, pool.map(self._attempt, targets), strict=True):
                 if isinstance(result, PyrunenvError):
                     report.failures.append((target, result))
                     continue
@@ -110,13 +112,13 @@ class LockRun:
                 report.locked += [locked] if locked else []
         return report
 
-    def _attempt(self, target: Target, on_locked: Callable[[LockedTarget], object]) -> _Result | PyrunenvError:
+    def _attempt(self, target: Target) -> _Result | PyrunenvError:
         try:
             locked, outcome = self._lock(target)
         except PyrunenvError as error:
             return error
         if locked is not None:
-            on_locked(locked)
+            self.on_locked(locked)
         return locked, outcome
 
     def _lock(self, target: Target) -> _Result:
@@ -125,6 +127,7 @@ class LockRun:
         previous = target.read_lock()
         inputs = target.inputs()
         if previous is not None and previous.digest == combined(inputs) and not self.relock:
+            self.on_chosen(target, previous.interpreter)
             return LockedTarget(target, previous, made=False), Outcome(previous)
         if self.locked:
             raise stale(target, previous, inputs)
@@ -145,12 +148,14 @@ class LockRun:
 
         config, environment = target.config, target.environment
         floors = Floors(config.floors.glibc, config.floors.macos)
+        interpreter = choose(config.python, environment.python_version, target.platform)
+        self.on_chosen(target, interpreter)
         return Locker(
             environment=environment.full_version,
             platform=target.platform,
             python_version=environment.python_version,
             config=config,
-            interpreter=choose(config.python, environment.python_version, target.platform),
+            interpreter=interpreter,
             resolver=Resolver(
                 target.platform, environment.python_version, floors, config.registries, self.cache.root / "uv",
                 environment=registry_environment(config.registries),

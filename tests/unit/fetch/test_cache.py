@@ -9,10 +9,10 @@ import threading
 from pathlib import Path
 
 import pytest
+from support.fetching import damage, put
 
 from pyrunenv.errors import CacheError
 from pyrunenv.fetch.cache import Cache, DamagedBlob
-from support.fetching import damage, put
 
 
 @pytest.fixture
@@ -161,10 +161,15 @@ def test_waiting_for_a_lock_can_be_cancelled(cache: Cache) -> None:
 
 def test_temporary_is_removed_whatever_happens(cache: Cache) -> None:
     """A temporary file or folder goes with its block, and so does its lock."""
-    with pytest.raises(ZeroDivisionError), cache.temporary("folder") as path:
-        path.mkdir()
-        (path / "file").write_text("x")
-        raise ZeroDivisionError
+
+    def fail() -> None:
+        with cache.temporary("folder") as path:
+            path.mkdir()
+            (path / "file").write_text("x")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert list(cache.tmp.iterdir()) == []
     assert list(cache.locks.iterdir()) == []
 

@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 
 import pytest
+from support.fetching import damage, put
 
 from pyrunenv.fetch.cache import Cache
-from support.fetching import damage, put
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_prune_without_a_size_keeps_all_blobs(cache: Cache) -> None:
 
 
 def test_prune_removes_what_the_dead_left_and_nothing_of_the_living(cache: Cache) -> None:
-    """A temporary whose owner holds its lock stays; one without an owner goes, file or folder, and so do stale locks."""
+    """A temporary whose owner holds its lock stays; one without an owner goes, and so do stale locks."""
     with cache.temporary(".part") as living, cache.lock("b" * 64):
         living.write_bytes(b"living")
         beginning = cache.part("b" * 64)
