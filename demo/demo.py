@@ -115,7 +115,14 @@ def _step_times(log: str) -> list[tuple[str, float]]:
 
 def _replay(archive: Path, steps: list[tuple[str, float]]) -> subprocess.CompletedProcess[str]:
     check = "import numpy, pandas; assert pandas.DataFrame({'a': numpy.arange(4)}).a.sum() == 6; print('ok')"
-    command = [sys.executable, str(ROOT / "tests" / "contract" / "backend_replay.py"), str(archive), "--json", "-c", check]
+    command = [
+        sys.executable,
+        str(ROOT / "tests" / "contract" / "backend_replay.py"),
+        str(archive),
+        "--json",
+        "-c",
+        check,
+    ]
     for requirement in REQUIREMENTS:
         command += ["-p", requirement]
     for module in MODULES:

@@ -152,6 +152,10 @@ class Builder:
         return Wanted.of(target, self.copies(target), self.options.python, self.mtime)
 
     def _build_all(self, targets: Sequence[Target], report: BuildReport) -> None:
+        from pyrunenv.fetch.credentials import learn
+
+        for target in targets:
+            learn(target.config.registries)
         with (
             ThreadPoolExecutor(self.jobs, "build") as workers,
             ThreadPoolExecutor(len(targets), "download") as waiters,
@@ -164,6 +168,7 @@ class Builder:
                 self._drain(packing, report)
             except BaseException:
                 self._stopped.set()
+                self.fetcher.stop()
                 for pool in (workers, waiters):
                     pool.shutdown(wait=False, cancel_futures=True)
                 raise

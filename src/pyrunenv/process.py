@@ -30,7 +30,6 @@ def run(
     *,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
-    input: str | None = None,
     check: bool = True,
 ) -> Completed:
     """Run a program to its end. Raises ProcessFailed where it cannot start, or (with ``check``) exits non-zero."""
@@ -39,9 +38,14 @@ def run(
     started = time.monotonic()
     try:
         done = subprocess.run(
-            words, env=env, cwd=cwd, capture_output=True, encoding="utf-8", errors="replace",
-            **({"input": input} if input is not None else {"stdin": subprocess.DEVNULL}),  # type: ignore[call-overload]
-        )  # fmt: skip
+            words,
+            env=env,
+            cwd=cwd,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            stdin=subprocess.DEVNULL,
+        )
     except OSError as error:
         raise ProcessFailed(f"cannot run `{words[0]}`: {error.strerror or error}") from error
     log.debug("ran %s (exit status %d, %.2f s)", shown, done.returncode, time.monotonic() - started)

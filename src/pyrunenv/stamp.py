@@ -45,7 +45,10 @@ class Wanted:
         from pyrunenv.publish.descriptors import artifact_info, descriptor
 
         environment = target.environment
-        described = [artifact_info(environment.package, target.platform), descriptor(environment.package, environment.python_version)]
+        described = [
+            artifact_info(environment.package, target.platform),
+            descriptor(environment.package, environment.python_version),
+        ]
         return cls(
             recipe=RECIPE,
             config=combined(target.inputs()),

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import typer
 
-from pyrunenv.cli import build, configs, listing, lock
+from pyrunenv.cli import build, cache, configs, listing, lock
 from pyrunenv.cli.console import Console
 from pyrunenv.errors import PyrunenvError
 
@@ -51,6 +51,7 @@ app.command("lock")(lock.lock)
 app.command("build")(build.build)
 app.command("list")(listing.list_environments)
 app.add_typer(configs.app, name="config")
+app.add_typer(cache.app, name="cache")
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -17,21 +17,28 @@ from pyrunenv.errors import ConfigError, UsageError
 if TYPE_CHECKING:
     from pyrunenv.config.workspace import Workspace
 
+CONNECTIONS = 16
 SOURCES = ("standalone", "local", "archive")
 
 
 def build(
     environments: options.Environments = None,
     platform: options.Platforms = None,
-    all_platforms: Annotated[bool, typer.Option("--all-platforms", help="Every platform an environment lists.")] = False,
+    all_platforms: Annotated[
+        bool, typer.Option("--all-platforms", help="Every platform an environment lists.")
+    ] = False,
     python: Annotated[
         str | None,
         typer.Option("--python", metavar="SOURCE", help="Take the interpreter from: standalone, local, archive."),
     ] = None,
-    locked: Annotated[bool, typer.Option("--locked", help="Refuse to make a lock; fail where none is current.")] = False,
+    locked: Annotated[
+        bool, typer.Option("--locked", help="Refuse to make a lock; fail where none is current.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Build again what is up to date.")] = False,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Start nothing more after the first failure.")] = False,
-    offline: Annotated[bool, typer.Option("--offline", help="Use what the cache holds; name all that is missing.")] = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Use what the cache holds; name all that is missing.")
+    ] = False,
     jobs: options.Jobs = None,
     folder: options.Folder = None,
     lenient: options.Lenient = False,
@@ -48,8 +55,13 @@ def build(
     wanted = () if all_platforms else options.chosen_platforms(platform) or (platforms.host(),)
     targets = options.targets_of(workspace.select(environments or (), start), wanted, console)
     choices = BuildOptions(python, locked, force, fail_fast, jobs)
-    timeout = max((t.config.build.timeout for t in targets), default=60.0)
-    with bars(console) as shown, fetching(console, timeout=timeout, offline=offline, bars=shown) as (cache, fetcher):
+    rules = [target.config.build for target in targets]
+    timeout = max((rule.timeout for rule in rules), default=60.0)
+    connections = CONNECTIONS if all(rule.parallel_downloads for rule in rules) else 1
+    with (
+        bars(console) as shown,
+        fetching(timeout=timeout, connections=connections, offline=offline, bars=shown) as (cache, fetcher),
+    ):
         report = Builder(cache, fetcher, choices, shown).run(targets)
     _describe_catalogue(workspace, console)
     _summary(report, console)

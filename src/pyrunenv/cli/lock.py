@@ -38,7 +38,7 @@ def lock(
         return _check(targets, console)
     from pyrunenv.cli.progress import fetching
 
-    with fetching(console) as (cache, fetcher):
+    with fetching() as (cache, fetcher):
         report = LockRun(cache, fetcher, jobs or max(5, os.cpu_count() or 1)).lock_all(targets)
     _show(report, console)
     errors = failures_of(report.failures, report.missing)
@@ -75,9 +75,7 @@ def _show(report: LockReport, console: Console) -> None:
                     )
 
 
-def failures_of(
-    failures: Sequence[tuple[Target, PyrunenvError]], missing: Sequence[Missing]
-) -> list[PyrunenvError]:
+def failures_of(failures: Sequence[tuple[Target, PyrunenvError]], missing: Sequence[Missing]) -> list[PyrunenvError]:
     """The errors of a run, the roots that cannot be had as one of them; the last sums up where there are several."""
     from pyrunenv.lock.missing import error as missing_error
 

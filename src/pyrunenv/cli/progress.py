@@ -20,14 +20,15 @@ if TYPE_CHECKING:
 
 @contextmanager
 def fetching(
-    console: Console, *, timeout: float = 60.0, offline: bool = False, bars: Bars | None = None
+    *, timeout: float = 60.0, connections: int = 16, offline: bool = False, bars: Bars | None = None
 ) -> Iterator[tuple[Cache, Fetcher]]:
     """Open the machine's cache, and a fetcher into it for one command."""
     from pyrunenv.fetch.cache import Cache
     from pyrunenv.fetch.download import Fetcher
 
     cache = Cache.from_environment()
-    with Fetcher(cache, timeout=timeout, offline=offline, on_progress=bars.received if bars else None) as fetcher:
+    received = bars.received if bars else None
+    with Fetcher(cache, connections=connections, timeout=timeout, offline=offline, on_progress=received) as fetcher:
         yield cache, fetcher
 
 

@@ -128,7 +128,7 @@ def _releases(platform: Platform) -> dict[tuple[int, ...], tuple[str, str | None
 def _table() -> Any:
     """Return pbs-installer's table, without the mirror that PBS_INSTALLER_BASE_URL would put into a lock.
 
-    Older releases of it have the table alone. It reads its data by a function that Python 3.11 and 3.12 call deprecated.
+    Older releases of it have the table alone. It reads its data by a function that Python 3.11 calls deprecated.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)

@@ -38,7 +38,7 @@ class Offer:
 def offer(name: str, resolver: Resolver) -> Offer:
     """Ask the registries for a name; one that does not answer, or does not have it, offers nothing."""
     import requests
-    from pypi_simple import PyPISimple, UnexpectedRepoVersionError
+    from pypi_simple import PyPISimple, UnsupportedRepoVersionError
 
     from pyrunenv.fetch.credentials import registries_for
     from pyrunenv.fetch.session import make_session
@@ -48,7 +48,7 @@ def offer(name: str, resolver: Resolver) -> Offer:
         for url in registries_for(resolver.registries, name):
             try:
                 files += PyPISimple(url, session=session).get_project_page(name, timeout=20).packages
-            except (requests.RequestException, UnexpectedRepoVersionError, ValueError, LookupError):
+            except (requests.RequestException, UnsupportedRepoVersionError, ValueError, LookupError):
                 continue
     return _offer(files, resolver)
 

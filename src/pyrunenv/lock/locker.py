@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -155,7 +155,9 @@ class Locker:
         """Check that each consumer resolves from the wheelhouse; with ``ensure``, add the group that it lacks."""
         result = list(groups)
         for consumer in self.config.consumers:
-            answers = [self.resolver.resolve(consumer.requirements, g.resolution.versions) for g in [*result, None] if g]
+            answers = [
+                self.resolver.resolve(consumer.requirements, g.resolution.versions) for g in [*result, None] if g
+            ]
             if any(isinstance(a, Resolution) and _within(a, result) for a in answers):
                 continue
             answer = answers[0] if answers else self.resolver.resolve(consumer.requirements)
@@ -265,5 +267,3 @@ def _locked_root(
         no_deps=no_deps,
         needs_no_deps=root in bare,
     )
-
-

@@ -81,7 +81,13 @@ def explain(
 
 
 def _without_wheel(
-    missing: Callable[..., Missing], culprit: str, name: str, requirement: str, refusal: Refusal, policy: Policy, offer: Offer
+    missing: Callable[..., Missing],
+    culprit: str,
+    name: str,
+    requirement: str,
+    refusal: Refusal,
+    policy: Policy,
+    offer: Offer,
 ) -> Missing:
     pinned = pinned_version(requirement)[1] if culprit == name else _blamed_version(culprit, refusal.reason)
     of = "" if culprit == name else f" of `{culprit}`, which it needs,"

@@ -29,7 +29,9 @@ from pyrunenv.lock.model import Floors
 from pyrunenv.platforms import Platform
 
 _NO_SOLUTION = "No solution found when resolving dependencies"
-_NOT_A_WHEEL = re.compile(r"Building source distributions .* is disabled|building from source is disabled", re.IGNORECASE)
+_NOT_A_WHEEL = re.compile(
+    r"Building source distributions .* is disabled|building from source is disabled", re.IGNORECASE
+)
 _CAUSE = re.compile(r"^\s*(?:cause:|╰─▶|├─▶|×)\s*")
 _NEEDS_WHEEL = re.compile(r"Wheels are required for `([^`]+)`")
 _NO_WHEEL = re.compile(r"[Bb]ecause (?:only )?([A-Za-z0-9][A-Za-z0-9._-]*?)(?:[=<>!~]=?\S*)? has no (?:usable )?wheels")
@@ -199,7 +201,8 @@ def uv_platform(platform: Platform, floors: Floors) -> str:
     fitting = [known for known in _UV_GLIBC if known <= minor]
     if not fitting:
         raise ResolverFailed(
-            f"the glibc floor {floors.glibc} is older than any that the resolver knows", hint="set floors.glibc to 2.17 or later"
+            f"the glibc floor {floors.glibc} is older than any that the resolver knows",
+            hint="set floors.glibc to 2.17 or later",
         )
     return f"{platform.machine}-manylinux_2_{fitting[-1]}"
 

@@ -7,7 +7,9 @@ import re
 from pyrunenv import process
 from pyrunenv.errors import ProcessFailed, ResolverFailed
 
-_GIT = re.compile(r"^(?P<before>.*?git\+)(?P<url>[^@#\s]+(?:@[^@#/\s]+(?=[/:][^@#\s]*))?[^@#\s]*)(?:@(?P<ref>[^#\s]+))?(?P<rest>.*)$")
+_GIT = re.compile(
+    r"^(?P<before>.*?git\+)(?P<url>[^@#\s]+(?:@[^@#/\s]+(?=[/:][^@#\s]*))?[^@#\s]*)(?:@(?P<ref>[^#\s]+))?(?P<rest>.*)$"
+)
 _COMMIT = re.compile(r"^[0-9a-f]{40}$")
 
 

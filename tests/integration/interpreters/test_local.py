@@ -73,8 +73,9 @@ def tree(version: str, cache: Path, tmp_path_factory: pytest.TempPathFactory) ->
 def test_it_runs_without_an_environment_and_imports_what_needs_libraries(tree: Path, version: str) -> None:
     """Under `env -i`, from another folder; it is its own prefix and knows nothing of the old one."""
     code = (
-        "import ssl, sqlite3, ctypes, lzma, bz2, readline, zlib, curses, hashlib, uuid, decimal, sys, sysconfig, zoneinfo\n"
-        "print(sys.version.split()[0], sys.prefix, sysconfig.get_config_var('LIBDIR'), sysconfig.get_config_var('CC'), sep='|')"
+        "import ssl, sqlite3, ctypes, lzma, bz2, readline, zlib, curses, hashlib, uuid, decimal, zoneinfo\n"
+        "import sys, sysconfig; value = sysconfig.get_config_var\n"
+        "print(sys.version.split()[0], sys.prefix, value('LIBDIR'), value('CC'), sep='|')"
     )
     done = subprocess.run(
         ["env", "-i", tree / "bin" / "python", "-B", "-c", code], cwd="/", capture_output=True, text=True, check=True
@@ -84,7 +85,7 @@ def test_it_runs_without_an_environment_and_imports_what_needs_libraries(tree: P
 
 
 def test_every_library_comes_from_the_tree_or_is_glibcs(tree: Path) -> None:
-    """The dynamic loader, asked of each file with a hostile LD_LIBRARY_PATH, finds nothing of this machine but glibc."""
+    """The loader, asked of each file with a hostile LD_LIBRARY_PATH, finds nothing of this machine but glibc."""
     hostile = tree.parent / "hostile"
     hostile.mkdir(exist_ok=True)
     for name in ("libz.so.1", "libssl.so.3", "libcrypto.so.3", "libffi.so.8"):
@@ -114,7 +115,7 @@ def test_every_library_comes_from_the_tree_or_is_glibcs(tree: Path) -> None:
 
 
 def test_nothing_of_the_build_machine_is_left(tree: Path, version: str) -> None:
-    """No prefix, no home, no build folder in any file; no compiler in what the build wrote; none in stripped programs."""
+    """No prefix, home or build folder in any file; no compiler in what the build wrote, nor in stripped programs."""
     installation = local.find(
         version, Layout(platforms.host(), version), allow_other_patch=False, uv_cache=tree.parent / "uv"
     )[0]
@@ -198,8 +199,8 @@ def test_preparing_depends_on_nothing_but_the_installation(tmp_path: Path) -> No
         "from pyrunenv import platforms\n"
         "from pyrunenv.interpreters import prepare\n"
         "from pyrunenv.lock.model import Floors, LockedInterpreter\n"
-        f"print(prepare(LockedInterpreter('local', '{HERE}'), platforms.host(), cache_root=Path(sys.argv[2]), fetch=None,\n"
-        f"  floors=Floors('2.28', '13.0'), python_version='{HERE}').tree_digest)"
+        f"print(prepare(LockedInterpreter('local', '{HERE}'), platforms.host(), cache_root=Path(sys.argv[2]),\n"
+        f"  fetch=None, floors=Floors('2.28', '13.0'), python_version='{HERE}').tree_digest)"
     )
     digests = set()
     for number, (umask, variables) in enumerate(

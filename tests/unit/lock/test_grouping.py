@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pyrunenv.errors import Conflict
 from pyrunenv.lock.grouping import Grouping, Root, form_groups
-from pyrunenv.lock.resolver import Refusal, ResolvedPackage, Resolution
+from pyrunenv.lock.resolver import Refusal, Resolution, ResolvedPackage
 
 
 def make_roots(names: Sequence[str]) -> list[Root]:
@@ -127,7 +127,10 @@ NAMES = "abcdefgh"
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.sets(st.sampled_from([frozenset(p) for p in combinations(NAMES, 2)]), max_size=10), st.sets(st.sampled_from(NAMES), max_size=2))
+@given(
+    st.sets(st.sampled_from([frozenset(p) for p in combinations(NAMES, 2)]), max_size=10),
+    st.sets(st.sampled_from(NAMES), max_size=2),
+)
 def test_groups_are_the_greedy_ones(conflicts: set[frozenset[str]], absent: set[str]) -> None:
     """Bisection finds what asking root by root would: group 1 is first-fit, every root is placed, no group conflicts."""
     grouping = form_groups(make_roots(NAMES), FakeResolver(conflicts, absent))

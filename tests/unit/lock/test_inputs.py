@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from pyrunenv.config.schema import Config
 from pyrunenv.config.merge import for_platform, merge
+from pyrunenv.config.schema import Config
 from pyrunenv.lock.inputs import changed, combined, lock_inputs
 from pyrunenv.platforms import PLATFORMS
 

@@ -12,7 +12,9 @@ from pyrunenv.lock.catalogue import Offer, pinned_version
 from pyrunenv.lock.missing import Missing, Unavailable, error, explain
 from pyrunenv.lock.resolver import Refusal
 
-NO_WHEEL = "Because {0} has no usable wheels and you require {0}, we can conclude that your requirements are unsatisfiable."
+NO_WHEEL = (
+    "Because {0} has no usable wheels and you require {0}, we can conclude that your requirements are unsatisfiable."
+)
 HINT = "\n\nhint: Wheels are required for `{0}` because building from source is disabled for all packages"
 
 
