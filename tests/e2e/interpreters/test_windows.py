@@ -18,7 +18,7 @@ from pyrunenv.lock.model import Floors, LockedInterpreter
 from pyrunenv.platforms import PLATFORMS
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
-WINE = next((w for w in ("/usr/lib/wine/wine64", "wine64", "wine") if shutil.which(w)), None)
+WINE = next((found for w in ("/usr/lib/wine/wine64", "wine64", "wine") if (found := shutil.which(w))), None)
 
 
 @pytest.fixture(scope="module")
