@@ -10,17 +10,17 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
 from pyrunenv.errors import PyrunenvError
 from pyrunenv.lock.model import Floors
 from pyrunenv.lock.run import LockedTarget, LockRun, Target
 from pyrunenv.stamp import RECIPE, Stamp, Wanted
+from pyrunenv.workers import Workers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,8 +32,14 @@ if TYPE_CHECKING:
     from pyrunenv.interpreters import PreparedInterpreter
     from pyrunenv.lock.missing import Missing
     from pyrunenv.lock.model import LockedInterpreter
+    from pyrunenv.platforms import Platform
 
 log = logging.getLogger(__name__)
+
+# Targets that are worked on at a time: each has two threads, which wait.
+_IN_FLIGHT = 16
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 # What archives are dated when SOURCE_DATE_EPOCH is not set: 1980-01-01, the oldest time that a zip can hold.
 EPOCH = 315_532_800
@@ -99,9 +105,6 @@ class Builder:
     reporter: Reporter
 
     def __post_init__(self) -> None:
-        # Packing is parallel in itself; two at once keep the processors busy while one of them reads or writes.
-        self.packing = threading.Semaphore(2)
-        self.pack_threads = self.jobs
         self._stopped = threading.Event()
         self._warned: set[str] = set()
 
@@ -156,21 +159,23 @@ class Builder:
 
         for target in targets:
             learn(target.config.registries)
+        # The workers first: they are made before there are threads. Each target then has one thread that waits for
+        # its interpreter, and one that waits for everything else.
         with (
-            ThreadPoolExecutor(self.jobs, "build") as workers,
-            ThreadPoolExecutor(len(targets), "download") as waiters,
+            Workers(min(self.jobs, len(targets))) as workers,
+            ThreadPoolExecutor(2 * min(len(targets), _IN_FLIGHT), "target") as threads,
         ):
-            builds = {target: _TargetBuild(self, target, workers, waiters) for target in targets}
+            builds = {target: _TargetBuild(self, target, workers, threads) for target in targets}
             try:
                 self._lock_all(builds, report)
                 self._drain({build.assembled: target for target, build in builds.items() if build.assembled}, report)
-                packing = {workers.submit(build.pack): target for target, build in builds.items() if build.listing}
-                self._drain(packing, report)
+                ready = {target: build for target, build in builds.items() if build.listing}
+                pack_jobs = max(1, self.jobs // len(ready)) if ready else 1
+                self._drain({threads.submit(build.pack, pack_jobs): target for target, build in ready.items()}, report)
             except BaseException:
                 self._stopped.set()
                 self.fetcher.stop()
-                for pool in (workers, waiters):
-                    pool.shutdown(wait=False, cancel_futures=True)
+                threads.shutdown(wait=False, cancel_futures=True)
                 raise
 
     def _lock_all(self, builds: Mapping[Target, _TargetBuild], report: BuildReport) -> None:
@@ -241,8 +246,8 @@ class _TargetBuild:
 
     builder: Builder
     target: Target
-    workers: ThreadPoolExecutor
-    waiters: ThreadPoolExecutor
+    workers: Workers
+    threads: ThreadPoolExecutor
     seconds: dict[str, float] = field(default_factory=dict)
     assembled: Future[None] | None = None
     listing: Listing | None = None
@@ -257,18 +262,17 @@ class _TargetBuild:
 
     def prepare(self, chosen: LockedInterpreter) -> None:
         """Begin to make the interpreter portable; it is known before the lock is made."""
-        self._prepared = self.workers.submit(self._prepare, chosen)
+        self._prepared = self.threads.submit(self._prepare, chosen)
 
     def go_on(self, locked: LockedTarget) -> None:
-        """Begin to download the wheels, and to put the bundle together."""
+        """Begin to download the wheels, and put the bundle together when they and the interpreter are there."""
         self.locked = locked
         if locked.made:
             self.seconds["lock"] = locked.seconds
-        self._downloaded = self.waiters.submit(self._download, locked)
-        self.assembled = self.workers.submit(self._assemble)
+        self.assembled = self.threads.submit(self._assemble)
 
-    def pack(self) -> Built:
-        """Pack the assembled bundle and describe it."""
+    def pack(self, jobs: int) -> Built:
+        """Pack the assembled bundle with ``jobs`` threads, and describe it."""
         from pyrunenv.bundle import copyfiles, manifest
         from pyrunenv.bundle.pack import pack
         from pyrunenv.publish import descriptors
@@ -278,8 +282,7 @@ class _TargetBuild:
         assert self.listing is not None
         archive = self.folder / descriptors.archive_name(environment.package, self.target.platform)
         interpreter = self._prepared.result()
-        with builder.packing, self._step("pack"):
-            packed = pack(self.bundle, archive, mtime=builder.mtime, jobs=builder.pack_threads)
+        packed = self._work("pack", pack, self.bundle, archive, mtime=builder.mtime, jobs=jobs)
         manifest.write(
             self.folder, self.locked.lock, environment.package, interpreter=interpreter,
             copies_digest=copyfiles.digest(self.copies), packed=packed, recipe=RECIPE,
@@ -296,58 +299,82 @@ class _TargetBuild:
         builder.check_running()
         self.copies = builder.copies(self.target)
         self.wanted = builder.wanted(self.target)
+        self._download()
         interpreter = self._prepared.result()
-        with self._step("assemble"):
-            self.listing = assemble(
-                self.bundle, interpreter=interpreter, cache=builder.cache, copies=self.copies,
-                wheels=[(p.wheel.filename, p.wheel.sha256) for p in self.locked.lock.packages],
-                wheels_ready=self._wait_for_wheels,
-            )  # fmt: skip
-        self.seconds["assemble"] -= self.seconds["fetch"]
+        builder.check_running()
+        wheels = [(package.wheel.filename, package.wheel.sha256) for package in self.locked.lock.packages]
+        self.listing = self._work(
+            "assemble", assemble, self.bundle,
+            interpreter=interpreter, wheels=wheels, cache=builder.cache, copies=self.copies,
+        )  # fmt: skip
 
-    def _wait_for_wheels(self) -> None:
-        with self._step("fetch"):
-            self._downloaded.result()
+    def _download(self) -> None:
+        from pyrunenv.fetch.download import Download
+
+        wheels = [package.wheel for package in self.locked.lock.packages]
+        self.builder.reporter.downloading(self.target, sum(wheel.size or 0 for wheel in wheels))
+        self.builder.reporter.step(self.target, "fetch")
+        started = time.monotonic()
+        self.builder.fetcher.fetch_all([Download(w.url, w.sha256, w.size, w.filename) for w in wheels])
+        self._took("fetch", time.monotonic() - started)
 
     def _prepare(self, chosen: LockedInterpreter) -> PreparedInterpreter:
-        from pyrunenv.interpreters import choose, prepare
-
-        self.builder.check_running()
-        target, override = self.target, self.builder.options.python
-        version = target.environment.python_version
-        if override is not None and override != chosen.source:
-            config = target.config.python.model_copy(update={"source": override})
-            chosen = choose(config, version, target.platform)
-        with self._step("interpreter"):
-            prepared = prepare(
-                chosen, target.platform, cache_root=self.builder.cache.root, fetch=self._fetch_interpreter,
-                floors=Floors(target.config.floors.glibc, target.config.floors.macos),
-                allow_other_patch=override == "local", python_version=version,
-            )  # fmt: skip
-        for warning in prepared.warnings:
-            self.builder.warn(f"{target}: {warning}")
-        return prepared
-
-    def _fetch_interpreter(self, url: str, sha256: str) -> Path:
         from pyrunenv.fetch.download import Download
+        from pyrunenv.interpreters import choose
         from pyrunenv.lock.resolver import root_file_name
 
-        return self.builder.fetcher.fetch(Download(url, sha256, None, root_file_name(url)))
+        builder, target = self.builder, self.target
+        builder.check_running()
+        override = builder.options.python
+        if override is not None and override != chosen.source:
+            config = target.config.python.model_copy(update={"source": override})
+            chosen = choose(config, target.environment.python_version, target.platform)
+        prepared = self._prepare_with(chosen, None)
+        if prepared is None and chosen.url is not None and chosen.sha256 is not None:
+            download = Download(chosen.url, chosen.sha256, None, root_file_name(chosen.url))
+            prepared = self._prepare_with(chosen, builder.fetcher.fetch(download))
+        assert prepared is not None
+        for warning in prepared.warnings:
+            builder.warn(f"{target}: {warning}")
+        return prepared
 
-    def _download(self, locked: LockedTarget) -> None:
-        from pyrunenv.fetch.download import Download
+    def _prepare_with(self, chosen: LockedInterpreter, archive: Path | None) -> PreparedInterpreter | None:
+        floors = self.target.config.floors
+        return self._work(
+            "interpreter", _prepare_interpreter, chosen, self.target.platform, archive,
+            cache_root=self.builder.cache.root, floors=Floors(floors.glibc, floors.macos),
+            allow_other_patch=self.builder.options.python == "local",
+            python_version=self.target.environment.python_version,
+        )  # fmt: skip
 
-        self.builder.check_running()
-        wheels = [package.wheel for package in locked.lock.packages]
-        self.builder.reporter.downloading(self.target, sum(wheel.size or 0 for wheel in wheels))
-        self.builder.fetcher.fetch_all([Download(w.url, w.sha256, w.size, w.filename) for w in wheels])
-
-    @contextmanager
-    def _step(self, name: str) -> Iterator[None]:
+    def _work(self, name: str, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        """Let a worker do a step; its seconds are the worker's, without the time in the queue."""
         self.builder.reporter.step(self.target, name)
-        started = time.monotonic()
-        try:
-            yield
-        finally:
-            self.seconds[name] = time.monotonic() - started
-            log.info("%s: %s took %.2f s", self.target, name, self.seconds[name])
+        result, seconds = self.workers.run(function, *args, **kwargs)
+        self._took(name, seconds)
+        return result
+
+    def _took(self, name: str, seconds: float) -> None:
+        self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+        log.info("%s: %s took %.2f s", self.target, name, self.seconds[name])
+
+
+class _Wanted(Exception):
+    """The interpreter is not prepared yet, and its archive is needed for that."""
+
+
+def _prepare_interpreter(
+    chosen: LockedInterpreter, platform: Platform, archive: Path | None, **options: Any
+) -> PreparedInterpreter | None:
+    """Runs in a worker, which downloads nothing; None means that the archive is needed."""
+    from pyrunenv.interpreters import prepare
+
+    def fetch(*_: str) -> Path:
+        if archive is None:
+            raise _Wanted
+        return archive
+
+    try:
+        return prepare(chosen, platform, fetch=fetch, **options)
+    except _Wanted:
+        return None

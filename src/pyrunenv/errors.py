@@ -7,6 +7,7 @@ where, ``notes`` say why, ``hint`` says what to do next. Only the command line p
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 
 class PyrunenvError(Exception):
@@ -20,6 +21,17 @@ class PyrunenvError(Exception):
         self.message = message
         self.notes = tuple(notes)
         self.hint = hint
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel whole between processes, whatever the constructor of a subclass asks for."""
+        return _rebuild, (type(self), self.args, self.__dict__)
+
+
+def _rebuild(kind: type[PyrunenvError], args: tuple[Any, ...], state: dict[str, Any]) -> PyrunenvError:
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(state)
+    return error
 
 
 class UsageError(PyrunenvError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -37,12 +37,10 @@ def assemble(
     wheels: Sequence[tuple[str, str]],
     cache: WheelCache,
     copies: Sequence[PlannedCopy],
-    wheels_ready: Callable[[], object] = lambda: None,
 ) -> Listing:
     """Make the bundle ``target_dir`` (``pydist/<platform>``) anew and return what lies in it.
 
-    ``wheels`` are pairs of file name and sha256, all of them in the cache once ``wheels_ready``, which is called when the
-    interpreter lies there, returns. A bundle that was there is replaced by a
+    ``wheels`` are pairs of file name and sha256, all of them in the cache. A bundle that was there is replaced by a
     rename, and stays as it is when this fails. Raises AssembleError.
     """
     wanted = _distinct(wheels)
@@ -50,7 +48,7 @@ def assemble(
         remove_stale(target_dir)
         building = temporary_sibling(target_dir, "")
         try:
-            _fill(building, interpreter, wanted, cache, copies, wheels_ready)
+            _fill(building, interpreter, wanted, cache, copies)
             listing = scan(building)
             _replace(building, target_dir)
         except BaseException:
@@ -82,7 +80,6 @@ def _fill(
     wheels: dict[str, str],
     cache: WheelCache,
     copies: Sequence[PlannedCopy],
-    wheels_ready: Callable[[], object],
 ) -> None:
     from pyrunenv.archives import extract_tree
 
@@ -91,7 +88,6 @@ def _fill(
     packages = root / "packages"
     packages.mkdir(exist_ok=True)
     copy_all(copies, root)
-    wheels_ready()
     for name, sha256 in sorted(wheels.items()):
         cache.copy_to(sha256, packages / name)
 

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from pyrunenv.errors import CacheError
 from pyrunenv.files import CHUNK, remove_tree
@@ -61,6 +61,13 @@ class Cache:
         self.locks = root / "locks"
         self._verified: dict[str, _Identity] = {}
         self._touching = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Travel to a worker process with what is verified here, so that nothing is hashed twice."""
+        return {name: value for name, value in vars(self).items() if name != "_touching"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _touching=threading.Lock())
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str] = os.environ) -> Cache:

@@ -1,0 +1,79 @@
+"""Work that the processor bounds, in processes of its own, so that it never holds up downloads.
+
+Where the system can fork, the processes are made at once, before there are threads; elsewhere they start as Python does it
+there. They end with the program whatever ends it: each looks for its parent, and for the word to stop, a few times a second.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.synchronize import Event
+from types import TracebackType
+from typing import Any, ParamSpec, Self, TypeVar
+
+from pyrunenv.errors import ProcessFailed
+
+_LOOK = 0.2
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+class Workers:
+    """A pool of ``count`` processes; a context manager that ends them, at once where the block raises."""
+
+    def __init__(self, count: int) -> None:
+        context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+        self._stop: Event = context.Event()
+        self._pool = ProcessPoolExecutor(
+            count, mp_context=context, initializer=_begin, initargs=(os.getpid(), self._stop)
+        )
+        self._pool.submit(_nothing).result()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
+        if kind is not None:
+            self._stop.set()
+        self._pool.shutdown(wait=kind is None, cancel_futures=True)
+
+    def run(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> tuple[_T, float]:
+        """Call a module's function in a worker; returns its result and its seconds, or raises what it raised."""
+        future: Future[tuple[Any, float]] = self._pool.submit(_timed, function, args, kwargs)
+        try:
+            return future.result()
+        except BrokenProcessPool as error:
+            raise ProcessFailed(
+                "a worker process was killed",
+                notes=["the system ends processes so when memory runs out"],
+                hint="run again, with a smaller --jobs; what is finished is kept",
+            ) from error
+
+
+def _timed(function: Callable[..., Any], args: Any, kwargs: Any) -> tuple[Any, float]:
+    started = time.monotonic()
+    return function(*args, **kwargs), time.monotonic() - started
+
+
+def _nothing() -> None:
+    """Makes the pool start its processes."""
+
+
+def _begin(parent: int, stop: Event) -> None:
+    """Set a worker up: the terminal's Ctrl-C is the parent's to answer."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def watch() -> None:
+        while os.getppid() == parent and not stop.wait(_LOOK):
+            pass
+        os._exit(1)
+
+    threading.Thread(target=watch, name="watch", daemon=True).start()
