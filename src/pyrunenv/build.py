@@ -12,14 +12,14 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
-from pyrunenv.errors import PyrunenvError
+from pyrunenv.errors import PyrunenvError, UsageError
 from pyrunenv.lock.model import Floors
 from pyrunenv.lock.run import LockedTarget, LockRun, Target
-from pyrunenv.stamp import RECIPE, Stamp, Wanted
+from pyrunenv.stamp import RECIPE, Finished, Stamp, Wanted, look
 from pyrunenv.workers import Workers
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 
 # Targets that are worked on at a time: each has two threads, which wait.
 _IN_FLIGHT = 16
+# From so many targets on, looking at what is there is worth the start of worker processes.
+_MANY = 100
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
@@ -111,7 +113,10 @@ class Builder:
     @cached_property
     def mtime(self) -> int:
         """The time that every archive entry carries (https://reproducible-builds.org/specs/source-date-epoch/)."""
-        return int(os.environ.get("SOURCE_DATE_EPOCH") or EPOCH)
+        given = os.environ.get("SOURCE_DATE_EPOCH") or str(EPOCH)
+        if not given.isdecimal() or int(given) >= 2**32:
+            raise UsageError(f"SOURCE_DATE_EPOCH is `{given}`", hint="it counts seconds since 1970: set a whole number")
+        return int(given)
 
     @property
     def jobs(self) -> int:
@@ -126,30 +131,39 @@ class Builder:
         """Build what is not up to date. A target that fails does not stop the others, unless ``fail_fast``."""
         report = BuildReport()
         pending = []
-        for target in targets:
-            try:
-                found = None if self.options.force else self._up_to_date(target)
-            except PyrunenvError as error:
-                report.failures.append((target, error))
-                continue
-            if found is None:
-                pending.append(target)
+        for target, found in self._look(targets, report):
+            if isinstance(found, Finished) and not self.options.force:
+                self.describe(target)
+                self._finished(self.built(target, found), report)
             else:
-                self._finished(found, report)
+                log.info("%s is built: %s", target, found if isinstance(found, str) else "that is asked for")
+                pending.append(target)
         if pending and not (self.options.fail_fast and report.failures):
             self._build_all(pending, report)
         else:
             report.not_started += pending
         return report
 
-    def _up_to_date(self, target: Target) -> Built | None:
-        wanted = self.wanted(target)
-        stamp = Stamp.read(target)
-        if stamp is None or (reason := stamp.outdated(target, wanted)):
-            log.info("%s is built: %s", target, "it never was" if stamp is None else reason)
-            return None
-        self.describe(target)
-        return stamp.built(target)
+    def _look(self, targets: Sequence[Target], report: BuildReport) -> list[tuple[Target, Finished | str]]:
+        """Find what is there of each target; many are looked at by several processes."""
+        questions = []
+        for target in targets:
+            try:
+                questions.append((target, target.environment.folder, target.platform.key, self.wanted(target)))
+            except PyrunenvError as error:
+                report.failures.append((target, error))
+        if len(questions) < _MANY:
+            answers = [look(*question[1:]) for question in questions]
+        else:
+            with Workers(self.jobs) as workers:
+                answers = workers.map(look, [question[1:] for question in questions])
+        return [(question[0], answer) for question, answer in zip(questions, answers, strict=True)]
+
+    def built(self, target: Target, found: Finished, seconds: dict[str, float] | None = None) -> Built:
+        archive = target.environment.folder / found.archive
+        return Built(
+            target, archive, found.archive_size, found.bundle_size, seconds is None, found.publishable, seconds or {}
+        )
 
     def wanted(self, target: Target) -> Wanted:
         return Wanted.of(target, self.copies(target), self.options.python, self.mtime)
@@ -289,8 +303,8 @@ class _TargetBuild:
         )  # fmt: skip
         builder.describe(self.target)
         stamp = Stamp.of(self.wanted, self.listing, archive, publishable=interpreter.publishable)
-        stamp.write(self.target)
-        return replace(stamp.built(self.target), reused=False, seconds=self.seconds)
+        stamp.write(self.folder, self.target.platform.key)
+        return builder.built(self.target, stamp.finished, self.seconds)
 
     def _assemble(self) -> None:
         from pyrunenv.bundle.assemble import assemble

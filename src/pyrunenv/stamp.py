@@ -17,7 +17,6 @@ from pyrunenv.lock.inputs import combined
 from pyrunenv.lock.pylock import lock_path
 
 if TYPE_CHECKING:
-    from pyrunenv.build import Built
     from pyrunenv.bundle.copyfiles import PlannedCopy
     from pyrunenv.bundle.listing import Listing
     from pyrunenv.lock.run import Target
@@ -61,6 +60,16 @@ class Wanted:
 
 
 @dataclass(frozen=True)
+class Finished:
+    """A finished target as its stamp tells it. ``archive`` is the file's name; sizes are in bytes."""
+
+    archive: str
+    archive_size: int
+    bundle_size: int
+    publishable: bool
+
+
+@dataclass(frozen=True)
 class Stamp:
     """What one build left. ``archive`` is its name, size in bytes and modification time in nanoseconds."""
 
@@ -76,12 +85,12 @@ class Stamp:
         return cls(wanted, listing, (archive.name, status.st_size, status.st_mtime_ns), listing.size, publishable)
 
     @classmethod
-    def read(cls, target: Target) -> Stamp | None:
-        """Return the stamp of a target; None where there is none that can be read."""
+    def read(cls, folder: Path, platform: str) -> Stamp | None:
+        """Return the stamp of a platform in an environment's folder; None where there is none that can be read."""
         from pyrunenv.bundle.listing import Listing
 
         try:
-            value = json.loads(_path(target).read_bytes())
+            value = json.loads(_path(folder, platform).read_bytes())
             name, size, time = value["archive"]
             return cls(
                 Wanted(**value["wanted"]), Listing.from_json(value["listing"]), (name, size, time),
@@ -90,7 +99,7 @@ class Stamp:
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
-    def write(self, target: Target) -> None:
+    def write(self, folder: Path, platform: str) -> None:
         value: dict[str, Any] = {
             "wanted": asdict(self.wanted),
             "archive": self.archive,
@@ -98,16 +107,15 @@ class Stamp:
             "publishable": self.publishable,
             "listing": self.listing.to_json(),
         }
-        write_atomic(_path(target), json.dumps(value, separators=(",", ":")))
+        write_atomic(_path(folder, platform), json.dumps(value, separators=(",", ":")))
 
-    def outdated(self, target: Target, wanted: Wanted) -> str | None:
+    def outdated(self, folder: Path, platform: str, wanted: Wanted) -> str | None:
         """Why the target must be built again; None where it need not."""
         from pyrunenv.bundle.manifest import manifest_path
 
         before, now = asdict(self.wanted), asdict(wanted)
         if changed := [name for name in now if before[name] != now[name]]:
             return f"its {', '.join(changed)} changed"
-        folder = target.environment.folder
         name, size, time = self.archive
         try:
             status = (folder / name).stat()
@@ -115,19 +123,25 @@ class Stamp:
             return f"{name} is gone"
         if (status.st_size, status.st_mtime_ns) != (size, time):
             return f"{name} was changed"
-        if not manifest_path(folder, target.platform.key).is_file():
+        if not manifest_path(folder, platform).is_file():
             return "its manifest is gone"
-        return self.listing.differs(folder / "pydist" / target.platform.key)
+        return self.listing.differs(folder / "pydist" / platform)
 
-    def built(self, target: Target) -> Built:
-        from pyrunenv.build import Built
-
-        archive = target.environment.folder / self.archive[0]
-        return Built(target, archive, self.archive[1], self.bundle_size, True, self.publishable)
+    @property
+    def finished(self) -> Finished:
+        return Finished(self.archive[0], self.archive[1], self.bundle_size, self.publishable)
 
 
-def _path(target: Target) -> Path:
-    return target.environment.folder / "build" / f"{target.platform}.json"
+def look(folder: Path, platform: str, wanted: Wanted) -> Finished | str:
+    """Return what is there of a target, or why it must be built."""
+    stamp = Stamp.read(folder, platform)
+    if stamp is None:
+        return "it never was"
+    return stamp.outdated(folder, platform, wanted) or stamp.finished
+
+
+def _path(folder: Path, platform: str) -> Path:
+    return folder / "build" / f"{platform}.json"
 
 
 def _digest_of_file(path: Path) -> str:

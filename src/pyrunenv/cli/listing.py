@@ -53,7 +53,7 @@ def _row(target: Target) -> dict[str, Any]:
         lock, locked = None, "unreadable"
     if lock is not None:
         locked, wheels = "yes" if lock.digest == combined(target.inputs()) else "stale", len(lock.packages)
-    stamp = Stamp.read(target)
+    stamp = Stamp.read(target.environment.folder, target.platform.key)
     row = {"environment": target.environment.full_version, "platform": target.platform.key, "locked": locked,
            "wheels": wheels, "built": "no", "packed": "no", "bundle_bytes": None, "archive_bytes": None}  # fmt: skip
     bundle = target.environment.folder / "pydist" / target.platform.key
