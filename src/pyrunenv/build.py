@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
 from pyrunenv.errors import PyrunenvError, UsageError
@@ -45,6 +44,14 @@ _T = TypeVar("_T")
 
 # What archives are dated when SOURCE_DATE_EPOCH is not set: 1980-01-01, the oldest time that a zip can hold.
 EPOCH = 315_532_800
+
+
+def archive_time() -> int:
+    """The time that every archive entry carries (https://reproducible-builds.org/specs/source-date-epoch/)."""
+    given = os.environ.get("SOURCE_DATE_EPOCH") or str(EPOCH)
+    if not given.isdecimal() or int(given) >= 2**32:
+        raise UsageError(f"SOURCE_DATE_EPOCH is `{given}`", hint="it counts seconds since 1970: set a whole number")
+    return int(given)
 
 
 @dataclass(frozen=True)
@@ -107,16 +114,9 @@ class Builder:
     reporter: Reporter
 
     def __post_init__(self) -> None:
+        self.mtime = archive_time()
         self._stopped = threading.Event()
         self._warned: set[str] = set()
-
-    @cached_property
-    def mtime(self) -> int:
-        """The time that every archive entry carries (https://reproducible-builds.org/specs/source-date-epoch/)."""
-        given = os.environ.get("SOURCE_DATE_EPOCH") or str(EPOCH)
-        if not given.isdecimal() or int(given) >= 2**32:
-            raise UsageError(f"SOURCE_DATE_EPOCH is `{given}`", hint="it counts seconds since 1970: set a whole number")
-        return int(given)
 
     @property
     def jobs(self) -> int:

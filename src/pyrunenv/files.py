@@ -5,18 +5,27 @@ Also digests of files and of plain data, so that equal inputs have equal names e
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
 import shutil
 import stat
+import sys
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+if sys.platform != "win32":
+    import fcntl
+
 CHUNK = 1 << 20
+
+# Seconds after which a temporary file is taken for abandoned, where no lock can tell.
+_ABANDONED = 86_400.0
 
 
 def write_atomic(path: Path, content: bytes | str) -> bool:
@@ -42,16 +51,52 @@ def write_atomic(path: Path, content: bytes | str) -> bool:
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Give a temporary sibling of ``path`` to write to; it replaces ``path`` when the block ends without an error."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    """Give a temporary sibling of ``path`` to write to; it replaces ``path`` when the block ends without an error.
+
+    What a process left there that was killed while it did the same is removed first.
+    """
+    _remove_abandoned(path)
+    handle, temporary = _claim(path)
     try:
         yield temporary
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    finally:
+        if handle is not None:
+            os.close(handle)
+
+
+def _claim(path: Path) -> tuple[int | None, Path]:
+    """Make a temporary sibling. Where the system has flock, the handle holds one: it tells that its writer lives."""
+    while True:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        if sys.platform == "win32":
+            # An open file cannot be renamed there.
+            os.close(handle)
+            return None, Path(name)
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.fstat(handle).st_nlink:
+            return handle, Path(name)
+        # Somebody took it for abandoned before it was locked.
+        os.close(handle)
+
+
+def _remove_abandoned(path: Path) -> None:
+    for left in path.parent.glob(f".{glob.escape(path.name)}.????????.tmp"):
+        with suppress(OSError):
+            if sys.platform == "win32":
+                if time.time() - left.stat().st_mtime > _ABANDONED:
+                    left.unlink()
+                continue
+            handle = os.open(left, os.O_RDWR | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                left.unlink()
+            finally:
+                os.close(handle)
 
 
 def write_json(path: Path, value: Any, *, indent: int | None = 2) -> bool:

@@ -63,7 +63,8 @@ def run(arguments: Sequence[str]) -> int:
         console.error(error)
         return error.exit_status
     except typer.TyperException as error:
-        console.error(_usage(error))
+        if error.format_message():  # empty where the help was shown instead, for want of a command
+            console.error(_usage(error))
         return 2
     except (KeyboardInterrupt, typer.Abort):
         console.note("interrupted; what was finished is kept, and the next run goes on from there")

@@ -72,7 +72,7 @@ def prune(cache: Cache, max_size: int | None = None) -> int:
     The least recently used goes first. What the resolver keeps in ``uv/`` is its own, and not counted.
     Returns the number of bytes removed.
     """
-    removed = _prune_temporaries(cache)
+    removed = _prune_temporaries(cache) + _prune_abandoned(cache)
     if max_size is not None:
         removed += _prune_entries(cache, max_size)
     for path in list(_files(cache.locks)):
@@ -88,6 +88,30 @@ def _prune_temporaries(cache: Cache) -> int:
             if free:
                 removed += _remove(cache, path)
     return removed
+
+
+def _prune_abandoned(cache: Cache) -> int:
+    """Remove what the dead left beside interpreters and in the resolver's cache, where no living one is at work.
+
+    Who prepares an interpreter holds a lock there, and uv holds `.lock` of its cache while it runs. The leftovers are
+    listed before the locks are tried: what is made later is not touched.
+    """
+    removed = 0
+    for folder, pattern, locks in ((cache.interpreters, ".*.tmp", "*.lock"), (cache.uv, ".tmp*", ".lock")):
+        left = list(folder.glob(pattern))
+        if left and all(_is_free(lock) for lock in folder.glob(locks)):
+            removed += sum(_remove(cache, path) for path in left)
+    return removed
+
+
+def _is_free(lock: Path) -> bool:
+    from filelock import FileLock, Timeout
+
+    try:
+        with FileLock(lock, timeout=0):
+            return True
+    except (Timeout, OSError):
+        return False
 
 
 def _prune_entries(cache: Cache, max_size: int) -> int:

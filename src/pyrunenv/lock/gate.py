@@ -214,4 +214,3 @@ def _entrances(registries: Registries) -> Sequence[Entrance]:
         open_to_all = None in kept[url]
         found.append(Entrance(name, url, None if open_to_all else own, pinned - own))
     return found
-

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pyrunenv.errors import Conflict
-from pyrunenv.lock.resolver import Refusal, Resolution
+from pyrunenv.lock.answers import Refusal, Resolution
 
 
 @dataclass(frozen=True)

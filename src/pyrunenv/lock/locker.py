@@ -12,6 +12,7 @@ from packaging.utils import canonicalize_name
 
 from pyrunenv.config.merge import root_name
 from pyrunenv.errors import LockError
+from pyrunenv.lock.answers import Edges, Refusal, Resolution, ResolvedPackage
 from pyrunenv.lock.catalogue import offer
 from pyrunenv.lock.grouping import Group, Grouping, Preferences, Root, form_groups
 from pyrunenv.lock.inputs import combined, lock_inputs
@@ -26,7 +27,7 @@ from pyrunenv.lock.model import (
     LockedWheel,
     MissingRoot,
 )
-from pyrunenv.lock.resolver import Edges, Refusal, Resolution, ResolvedPackage, Resolver
+from pyrunenv.lock.resolver import Resolver
 from pyrunenv.lock.vcs import pin_commit
 from pyrunenv.platforms import Platform, marker_environment
 

@@ -11,8 +11,8 @@ from packaging.version import Version
 
 from pyrunenv.config.schema import Resolution as Policy
 from pyrunenv.errors import MissingPackages
+from pyrunenv.lock.answers import Refusal
 from pyrunenv.lock.catalogue import Offer, pinned_version
-from pyrunenv.lock.resolver import Refusal
 
 BUILDING = "building wheels from source is what is missing: this pyrunenv cannot do it yet"
 

@@ -157,7 +157,7 @@ def _read_packages(tables: Iterable[Mapping[str, Any]], groups: Sequence[str]) -
         direct = "archive" in table
         file = table["archive"] if direct else table["wheels"][0]
         uploaded = file.get("upload-time")
-        from pyrunenv.lock.resolver import root_file_name
+        from pyrunenv.lock.answers import root_file_name
 
         wheel = LockedWheel(
             filename=file.get("name") or root_file_name(file["url"]),

@@ -10,31 +10,49 @@ from __future__ import annotations
 import os
 import re
 import sys
-import tempfile
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
-from urllib.parse import unquote, urlsplit
-
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import canonicalize_name
+from typing import TYPE_CHECKING
 
 from pyrunenv import process
 from pyrunenv.config.schema import Registries
 from pyrunenv.errors import ProcessFailed, ResolverFailed
+from pyrunenv.lock.answers import (
+    NO_SOLUTION,
+    Edges,
+    Refusal,
+    Resolution,
+    preferred,
+    read_edges,
+    read_failure,
+    read_package,
+    read_reason,
+    read_yanked,
+    root_file_name,
+)
 from pyrunenv.lock.model import Floors
 from pyrunenv.platforms import Platform
+from pyrunenv.secrets import strip_credentials
+from pyrunenv.wheels.tags import supported_tags
 
-_NO_SOLUTION = "No solution found when resolving dependencies"
+if TYPE_CHECKING:
+    from packaging.tags import Tag
+
+    from pyrunenv.lock.gate import Passage, Silence
+
+__all__ = ["Edges", "Refusal", "Resolution", "Resolver", "root_file_name", "uv_platform", "uv_program"]
+
 _NOT_A_WHEEL = re.compile(
     r"Building source distributions .* is disabled|building from source is disabled", re.IGNORECASE
 )
-_CAUSE = re.compile(r"^\s*(?:cause:|╰─▶|├─▶|×)\s*")
-_NEEDS_WHEEL = re.compile(r"Wheels are required for `([^`]+)`")
-_NO_WHEEL = re.compile(r"[Bb]ecause (?:only )?([A-Za-z0-9][A-Za-z0-9._-]*?)(?:[=<>!~]=?\S*)? has no (?:usable )?wheels")
+_UNANSWERED = re.compile(r"Failed to fetch: `?(https?://[^\s`]+)`?")
+_LOGIN = "give its login in UV_INDEX_<NAME>_USERNAME and UV_INDEX_<NAME>_PASSWORD, in its URL, or in netrc"
+_REACH = "check its address in `registries`, the network and the proxy, then run again"
+_LOCKED_OUT = re.compile(r"An index (?:URL )?\((\S+)\) (?:could not be queried|returned a 40[13])[^\n]*")
 _FILE_KEYS = ("UV_SYSTEM_CERTS", "UV_NATIVE_TLS", "UV_INSECURE_HOST", "UV_KEYRING_PROVIDER", "UV_HTTP_RETRIES")
 
 # Several resolvers start at once, and name servers drop bursts; glibc would wait five seconds before it asks again.
@@ -42,57 +60,6 @@ _QUICK_NAMES = "timeout:1 attempts:5"
 
 # The glibc versions that uv has a target for; any other floor is rounded down, which can only leave wheels out.
 _UV_GLIBC = (17, 28, *range(31, 41))
-
-
-@dataclass(frozen=True)
-class ResolvedPackage:
-    """One package of one resolution; ``hashes`` is empty where the index names none."""
-
-    name: str
-    version: str
-    url: str
-    filename: str
-    size: int | None
-    sha256: str | None
-    upload_time: str | None
-    direct: bool = False
-
-
-@dataclass(frozen=True)
-class Resolution:
-    """What a list of requirements resolves to, by normalised name."""
-
-    packages: Mapping[str, ResolvedPackage]
-
-    @property
-    def versions(self) -> dict[str, str]:
-        return {name: package.version for name, package in self.packages.items()}
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """Why a list of requirements has no solution, in the resolver's words."""
-
-    reason: str
-
-    @property
-    def without_wheel(self) -> tuple[str, ...]:
-        """Names that the resolver would have to build, as it tells them."""
-        found = [*_NEEDS_WHEEL.findall(self.reason), *_NO_WHEEL.findall(self.reason)]
-        return tuple(dict.fromkeys(canonicalize_name(name) for name in found))
-
-    @property
-    def sentence(self) -> str:
-        """The reason without its hints, on one line."""
-        return " ".join(line.strip() for line in self.reason.split("\n\nhint:")[0].splitlines())
-
-
-@dataclass(frozen=True)
-class Edges:
-    """For each package of a resolution: the registry that served it, and the packages that asked for it."""
-
-    index: Mapping[str, str]
-    needed_by: Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -105,10 +72,10 @@ class Resolver:
     registries: Registries
     cache: Path
     unavailable: tuple[str, ...] = ()
-    options: tuple[str, ...] = ()
-    """Further words for uv: what to upgrade, what to leave out by date."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """Credentials of registries, as the variables that uv reads."""
+    passage: Passage | None = None
+    """The registries behind the gate, where uv alone could not follow the rules."""
 
     def resolve(
         self, requirements: Sequence[str], preferences: Mapping[str, str] | None = None, *, no_deps: bool = False
@@ -117,29 +84,41 @@ class Resolver:
 
         Raises ResolverFailed where there is no answer: a registry that is down, a file that cannot be read.
         """
-        with tempfile.TemporaryDirectory(prefix="pyrunenv-") as folder:
-            output = Path(folder, "pylock.toml")
+        with self._scratch() as folder:
+            output = folder / "pylock.toml"
             if preferences:
-                output.write_text(_preferred(preferences), encoding="utf-8")
+                output.write_text(preferred(preferences), encoding="utf-8")
             words = ["--format", "pylock.toml", "--output-file", str(output), *(["--no-deps"] if no_deps else [])]
-            done = self._compile(Path(folder), requirements, words)
+            done = self._compile(folder, requirements, words)
             if done.status:
                 return self._refusal(done)
-            document = tomllib.loads(output.read_text(encoding="utf-8"))
-        return Resolution({p.name: p for p in (_package(entry) for entry in document.get("packages", ()))})
+            document = tomllib.loads(self._real(output.read_text(encoding="utf-8")))
+        packages = [read_package(entry, self._ranks) for entry in document.get("packages", ())]
+        return Resolution({p.name: p for p in packages}, read_yanked(done.stderr))
 
     def edges(self, requirements: Sequence[str], resolution: Resolution) -> Edges:
         """Tell for an earlier answer who needs whom and which registry served what; works without the network."""
-        with tempfile.TemporaryDirectory(prefix="pyrunenv-") as folder:
-            output = Path(folder, "requirements.txt")
+        with self._scratch() as folder:
+            output = folder / "requirements.txt"
             pins = "".join(f"{name}=={version}\n" for name, version in resolution.versions.items())
             output.write_text(pins, encoding="utf-8")
             words = ["--emit-index-annotation", "--annotation-style", "split", "--output-file", str(output)]
             for attempt in (["--offline"], []):
-                done = self._compile(Path(folder), requirements, [*words, *attempt])
+                done = self._compile(folder, requirements, [*words, *attempt])
                 if not done.status:
-                    return _parse_edges(output.read_text(encoding="utf-8"))
+                    return read_edges(self._real(output.read_text(encoding="utf-8")))
         raise ResolverFailed("the resolver did not repeat its answer", notes=done.stderr.splitlines()[-10:])
+
+    @contextmanager
+    def _scratch(self) -> Iterator[Path]:
+        """Give a folder in the cache, where what a killed process leaves is found and removed."""
+        from pyrunenv.fetch.cache import Cache
+
+        cache = Cache(self.cache.parent)
+        with cache.temporary() as folder:
+            with cache.guarded("write", folder):
+                folder.mkdir()
+            yield folder
 
     def _compile(self, folder: Path, requirements: Sequence[str], words: Sequence[str]) -> process.Completed:
         source = folder / "roots.in"
@@ -149,15 +128,26 @@ class Resolver:
         command = [
             uv_program(), "pip", "compile", str(source), "--constraints", str(constraints), *words, *self._words,
         ]  # fmt: skip
-        return process.run(command, env=self._variables, cwd=folder, check=False)
+        done = process.run(command, env=self._variables, cwd=folder, check=False)
+        return replace(done, stderr=self._real(done.stderr))
+
+    def _real(self, text: str) -> str:
+        """Name registries by their own addresses, not by those of the gate."""
+        return self.passage.real(text) if self.passage else text
+
+    @cached_property
+    def _ranks(self) -> Mapping[Tag, int]:
+        floors = self.floors
+        tags = supported_tags(self.platform, self.python_version, floors.glibc, floors.macos)
+        return {tag: rank for rank, tag in enumerate(tags)}
 
     @cached_property
     def _words(self) -> tuple[str, ...]:
         return (
             "--python", sys.executable, "--python-version", self.python_version,
             "--python-platform", uv_platform(self.platform, self.floors),
-            "--only-binary", ":all:", "--no-config", "--no-header", "--quiet", "--no-progress", "--color", "never",
-            *_index_words(self.registries), *self.options,
+            "--only-binary", ":all:", "--no-config", "--no-header", "--no-progress", "--color", "never",
+            *_index_words(self.registries, self.passage),
         )  # fmt: skip
 
     @cached_property
@@ -167,20 +157,47 @@ class Resolver:
             name: value for name, value in os.environ.items()
             if not name.startswith(("UV_", "PIP_", "PYTHON", "VIRTUAL_ENV", "CONDA_")) or name in _FILE_KEYS
         }  # fmt: skip
-        return {
+        variables = {
             "UV_HTTP_RETRIES": "3", "RES_OPTIONS": _QUICK_NAMES, **inherited, "UV_CACHE_DIR": str(self.cache), "UV_PYTHON_DOWNLOADS": "never",
             "MACOSX_DEPLOYMENT_TARGET": self.floors.macos, **self.environment,
         }  # fmt: skip
+        return self.passage.variables(variables) if self.passage else variables
 
     def _refusal(self, done: process.Completed) -> Refusal:
         text = done.stderr.strip()
-        if _NO_SOLUTION in text or _NOT_A_WHEEL.search(text):
-            return Refusal(_reason(text))
-        notes = [_CAUSE.sub("", line.strip()).removeprefix("error: ") for line in text.splitlines() if line.strip()]
+        locked_out = _LOCKED_OUT.search(text)
+        if (NO_SOLUTION in text or _NOT_A_WHEEL.search(text)) and not locked_out:
+            return Refusal(read_reason(text))
+        if self.passage and (silent := self.passage.silent()):
+            raise unanswered(silent)
+        if locked_out:
+            raise ResolverFailed(f"the registry {locked_out[1]} refuses to answer", notes=[locked_out[0]], hint=_LOGIN)
+        if found := _UNANSWERED.search(text):
+            raise ResolverFailed(
+                f"the registry {_registry_of(found[1], self.registries)} does not answer",
+                notes=read_failure(text)[-6:], hint=_REACH,
+            )  # fmt: skip
         raise ResolverFailed(
-            f"the resolver failed for {self.platform}", notes=notes[-12:],
+            f"the resolver failed for {self.platform}", notes=read_failure(text)[-12:],
             hint="check the registries in `registries` and the network, then run again",
         )  # fmt: skip
+
+
+def unanswered(silent: Sequence[Silence]) -> ResolverFailed:
+    """The failure of a run that needed registries which do not answer."""
+    names = " and ".join(s.registry for s in silent)
+    times = [f" ({s.attempts} times)" if s.attempts > 1 else "" for s in silent]
+    return ResolverFailed(
+        f"the registr{'y' if len(silent) == 1 else 'ies'} {names} {'does' if len(silent) == 1 else 'do'} not answer",
+        notes=[f"asked for {s.url}{count}: {s.reason}" for s, count in zip(silent, times, strict=True)],
+        hint=next((s.hint for s in silent if s.hint), _REACH),
+    )
+
+
+def _registry_of(url: str, registries: Registries) -> str:
+    """The registry that a page belongs to, else the page's own address."""
+    every = [strip_credentials(u) for u in (registries.default, *(r.url for r in registries.additional))]
+    return next((known for known in every if url.startswith(known.rstrip("/"))), url)
 
 
 def uv_program() -> str:
@@ -207,75 +224,13 @@ def uv_platform(platform: Platform, floors: Floors) -> str:
     return f"{platform.machine}-manylinux_2_{fitting[-1]}"
 
 
-def root_file_name(url: str) -> str:
-    """Return the file name at the end of a URL, decoded and without a fragment."""
-    return unquote(urlsplit(url).path.rpartition("/")[2])
-
-
-def _index_words(registries: Registries) -> Iterable[str]:
+def _index_words(registries: Registries, passage: Passage | None) -> Iterable[str]:
     """Order the registries as uv ranks them: every ``--index`` before ``--default-index``, the first the highest."""
     from pyrunenv.fetch.credentials import named_registries
 
-    *first, last = named_registries(registries)
+    *first, last = passage.indexes if passage else named_registries(registries)
     for name, url in first:
         yield from ("--index", f"{name}={url}")
     yield from ("--default-index", f"{last[0]}={last[1]}")
     strategy = "unsafe-best-match" if registries.strategy != "first-index" else "first-index"
     yield from ("--index-strategy", strategy)
-
-
-def _preferred(preferences: Mapping[str, str]) -> str:
-    """A lock that holds versions alone: uv keeps what its output file names, where that fits."""
-    entries = "".join(f'\n[[packages]]\nname = "{n}"\nversion = "{v}"\n' for n, v in preferences.items())
-    return f'lock-version = "1.0"\ncreated-by = "pyrunenv"\n{entries}'
-
-
-def _package(entry: Mapping[str, Any]) -> ResolvedPackage:
-    file = entry["archive"] if "archive" in entry else entry["wheels"][0]
-    url = file.get("url") or Path(file["path"]).resolve().as_uri()
-    uploaded = file.get("upload-time")
-    return ResolvedPackage(
-        name=canonicalize_name(entry["name"]),
-        version=entry["version"],
-        url=url,
-        filename=file.get("name") or root_file_name(url),
-        size=file.get("size"),
-        sha256=file.get("hashes", {}).get("sha256"),
-        upload_time=uploaded.isoformat().replace("+00:00", "Z") if uploaded else None,
-        direct="archive" in entry,
-    )
-
-
-def _reason(text: str) -> str:
-    """Take uv's explanation out of its output: the cause and the hints, without the frame around them."""
-    lines = [_CAUSE.sub("", line).rstrip() for line in text.splitlines()]
-    kept = [line.strip() if line.strip() else "" for line in lines if _NO_SOLUTION not in line]
-    return "\n".join(kept).strip()
-
-
-def _parse_edges(text: str) -> Edges:
-    """Read uv's annotated requirements: ``name==version`` lines, each followed by ``# via`` and ``# from`` comments."""
-    index: dict[str, str] = {}
-    needed_by: dict[str, tuple[str, ...]] = {}
-    name = ""
-    for line in text.splitlines():
-        if line and not line.startswith((" ", "#")):
-            name = _requirement_name(line)
-            needed_by[name] = ()
-            continue
-        comment = line.strip().removeprefix("#").strip()
-        if comment.startswith("from "):
-            index[name] = comment.removeprefix("from ").strip()
-            continue
-        source = comment.removeprefix("via").strip()
-        if name and source and not source.startswith(("-r ", "-c ")):
-            needed_by[name] = (*needed_by[name], canonicalize_name(source.split("[")[0].split(" ")[0]))
-    return Edges(index, needed_by)
-
-
-def _requirement_name(line: str) -> str:
-    line = line.removesuffix("\\").strip()
-    try:
-        return canonicalize_name(Requirement(line).name)
-    except InvalidRequirement:
-        return canonicalize_name(re.split(r"[=@ \[]", line, maxsplit=1)[0])
