@@ -17,6 +17,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 
+from support.wheels import metadata, zip_bytes
+
 from pyrunenv.platforms import PLATFORMS, Platform
 
 BUILD = "20250529"
@@ -66,14 +68,17 @@ def program(platform: Platform) -> bytes:
 
 
 def make_interpreter_archives(
-    folder: Path, python_version: str, *, platforms: Iterable[str] = tuple(PLATFORMS)
+    folder: Path, python_version: str, *, platforms: Iterable[str] = tuple(PLATFORMS), small: bool = False
 ) -> dict[str, tuple[Path, str]]:
-    """Write one archive a platform; returns path and sha256 by platform key. Equal arguments give equal bytes."""
+    """Write one archive a platform; returns path and sha256 by platform key. Equal arguments give equal bytes.
+
+    A ``small`` one has a dozen modules and a pip that is none, for tests that build often.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     made = {}
     for key in platforms:
         path = folder / asset_name(python_version, PLATFORMS[key])
-        path.write_bytes(_archive(python_version, PLATFORMS[key]))
+        path.write_bytes(_archive(python_version, PLATFORMS[key], small))
         made[key] = (path, hashlib.sha256(path.read_bytes()).hexdigest())
     return made
 
@@ -102,9 +107,11 @@ def archive_config(archives: Mapping[str, tuple[Path, str]]) -> dict[str, dict[s
 
 
 @lru_cache(maxsize=8)
-def _archive(version: str, platform: Platform) -> bytes:
+def _archive(version: str, platform: Platform, small: bool) -> bytes:
     minor = ".".join(version.split(".")[:2])
-    files = dict(_windows(version, minor, platform) if platform.windows else _posix(version, minor, platform))
+    stdlib = _small_stdlib() if small else _stdlib()
+    make = _windows if platform.windows else _posix
+    files = dict(make(version, minor, platform, stdlib))
     raw = io.BytesIO()
     # level 1: what these archives are for is their shape
     with (
@@ -141,6 +148,13 @@ def _stdlib() -> tuple[tuple[str, bytes], ...]:
     return tuple(found)
 
 
+def _small_stdlib() -> tuple[tuple[str, bytes], ...]:
+    info = "pip-23.0.dist-info"
+    pip = zip_bytes({"pip/__init__.py": b"", f"{info}/METADATA": metadata("pip", "23.0").encode(), f"{info}/RECORD": b""})
+    modules = [(name, content) for name, content in _stdlib() if name in ("os.py", "site.py") or name.startswith("json/")]
+    return (*modules, ("ensurepip/_bundled/pip-23.0-py3-none-any.whl", pip))
+
+
 def _shared_junk(stdlib: str) -> Iterator[tuple[str, bytes | str]]:
     for name in ("test/__init__.py", "test/support/__init__.py", "unittest/test/test_case.py", "ctypes/tests/test_x.py",
                  "idlelib/idle.py", "turtledemo/clock.py", "tkinter/__init__.py", "turtle.py", "pydoc_data/topics.py",
@@ -150,12 +164,14 @@ def _shared_junk(stdlib: str) -> Iterator[tuple[str, bytes | str]]:
         yield f"{stdlib}/{name}", f"# {JUNK}\n".encode()
 
 
-def _posix(version: str, minor: str, platform: Platform) -> Iterator[tuple[str, bytes | str]]:
+def _posix(
+    version: str, minor: str, platform: Platform, modules: Iterable[tuple[str, bytes]]
+) -> Iterator[tuple[str, bytes | str]]:
     stdlib, binary = f"lib/python{minor}", program(platform)
     suffix = "dylib" if platform.system == "macosx" else "so.1.0"
     tail = "darwin" if platform.system == "macosx" else f"{platform.machine}-linux-gnu"
     abi = f"cpython-{minor.replace('.', '')}-{tail}"
-    yield from ((f"{stdlib}/{name}", content) for name, content in _stdlib())
+    yield from ((f"{stdlib}/{name}", content) for name, content in modules)
     yield from _shared_junk(stdlib)
     yield f"bin/python{minor}", binary
     yield "bin/python3", f"python{minor}"
@@ -187,9 +203,11 @@ def _posix(version: str, minor: str, platform: Platform) -> Iterator[tuple[str, 
         yield f"bin/{script}", f"#!/install/bin/python{minor}\n# {JUNK}\n".encode()
 
 
-def _windows(version: str, minor: str, platform: Platform) -> Iterator[tuple[str, bytes | str]]:
+def _windows(
+    version: str, minor: str, platform: Platform, modules: Iterable[tuple[str, bytes]]
+) -> Iterator[tuple[str, bytes | str]]:
     binary, nodot = program(platform), minor.replace(".", "")
-    yield from ((f"Lib/{name}", content) for name, content in _stdlib())
+    yield from ((f"Lib/{name}", content) for name, content in modules)
     yield from _shared_junk("Lib")
     for name in (
         "python.exe",

@@ -110,13 +110,14 @@ def make_world(
     shared: Mapping[str, Any] | None = None,
     platforms: Sequence[str] = ALL_PLATFORMS,
     catalogue: bool = False,
+    small: bool = False,
     **index: Any,
 ) -> Iterator[World]:
-    """Serve an index and lay out a workspace whose interpreters are test-made archives."""
+    """Serve an index and lay out a workspace whose interpreters are test-made archives, ``small`` ones if wanted."""
     files = folder / "files"
     files.mkdir(parents=True)
     publish(files)
-    archives = make_interpreter_archives(folder / "interpreters", VERSION, platforms=platforms)
+    archives = make_interpreter_archives(folder / "interpreters", VERSION, platforms=platforms, small=small)
     with IndexServer(files, **index) as server:
         base: dict[str, Any] = {
             "registries": {"default": server.url},

@@ -96,11 +96,14 @@ def _prune_abandoned(cache: Cache) -> int:
     Who prepares an interpreter holds a lock there, and uv holds `.lock` of its cache while it runs. The leftovers are
     listed before the locks are tried: what is made later is not touched.
     """
+    unpacked = "archive-"  # where a wheel may hold files of any name
+    left = [path for path in cache.uv.rglob(".tmp*") if unpacked not in str(path.parent.relative_to(cache.uv))]
     removed = 0
-    for folder, pattern, locks in ((cache.interpreters, ".*.tmp", "*.lock"), (cache.uv, ".tmp*", ".lock")):
-        left = list(folder.glob(pattern))
-        if left and all(_is_free(lock) for lock in folder.glob(locks)):
-            removed += sum(_remove(cache, path) for path in left)
+    for folder, found, locks in (
+        (cache.interpreters, list(cache.interpreters.glob(".*.tmp")), "*.lock"), (cache.uv, left, ".lock"),
+    ):  # fmt: skip
+        if found and all(_is_free(lock) for lock in folder.glob(locks)):
+            removed += sum(_remove(cache, path) for path in found)
     return removed
 
 

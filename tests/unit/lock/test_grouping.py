@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyrunenv.errors import Conflict
+from pyrunenv.lock.answers import Refusal, Resolution, ResolvedPackage
 from pyrunenv.lock.grouping import Grouping, Root, form_groups
-from pyrunenv.lock.resolver import Refusal, Resolution, ResolvedPackage
 
 
 def make_roots(names: Sequence[str]) -> list[Root]:

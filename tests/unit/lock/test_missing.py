@@ -8,9 +8,9 @@ import pytest
 from packaging.version import Version
 
 from pyrunenv.config.schema import Resolution as Policy
+from pyrunenv.lock.answers import Refusal
 from pyrunenv.lock.catalogue import Offer, pinned_version
 from pyrunenv.lock.missing import Missing, Unavailable, error, explain
-from pyrunenv.lock.resolver import Refusal
 
 NO_WHEEL = (
     "Because {0} has no usable wheels and you require {0}, we can conclude that your requirements are unsatisfiable."

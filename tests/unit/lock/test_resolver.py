@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from pyrunenv.errors import ResolverFailed
+from pyrunenv.lock.answers import Refusal, read_edges, read_reason
 from pyrunenv.lock.model import Floors
-from pyrunenv.lock.resolver import Refusal, _parse_edges, _reason, uv_platform
+from pyrunenv.lock.resolver import uv_platform
 from pyrunenv.platforms import PLATFORMS
 
 NO_WHEEL = """error: No solution found when resolving dependencies
@@ -18,7 +19,7 @@ hint: Wheels are required for `biopython` because building from source is disabl
 
 def test_a_refusal_keeps_the_reason_and_drops_the_frame() -> None:
     """The sentence a person reads is uv's own, on one line, without the hint and the heading."""
-    refusal = Refusal(_reason(NO_WHEEL))
+    refusal = Refusal(read_reason(NO_WHEEL))
     assert refusal.sentence.startswith("Because biopython==1.87 has no usable wheels")
     assert "hint" not in refusal.sentence
     assert "\n" not in refusal.sentence
@@ -28,12 +29,12 @@ def test_a_refusal_keeps_the_reason_and_drops_the_frame() -> None:
 def test_a_conflict_names_nothing_that_lacks_a_wheel() -> None:
     """Two ranges that exclude each other are not a missing wheel."""
     text = "error: No solution found when resolving dependencies\n  cause: Because tensorflow==2.19.0 depends on numpy<2.2.0"
-    assert Refusal(_reason(text)).without_wheel == ()
+    assert Refusal(read_reason(text)).without_wheel == ()
 
 
 def test_edges_are_read_from_the_annotated_requirements() -> None:
     """Who needs a package and which registry served it, for plain, several, extra and direct entries."""
-    edges = _parse_edges(
+    edges = read_edges(
         "a==1\n    # via -r roots.in\n    # from https://x.test/simple\n"
         "b-c==2\n    # via\n    #   -r roots.in\n    #   a\n    #   D.e[extra]\n    # from https://y.test/simple\n"
         "d-e @ https://x.test/d_e-1-py3-none-any.whl\n    # via -r roots.in\n"
