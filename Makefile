@@ -1,5 +1,6 @@
 # make demo   a small environment, built, packed, moved and proven, from nothing but Python and PyPI
 # make test   all tests
+# make stress the long forms of the stress tests: 300 kills, 8 processes; a quarter of an hour
 # make lint   formatting, lint, types
 # make bench  speed and size against peers, as ratios of one run
 
@@ -10,13 +11,16 @@ PYTEST := $(BIN)/python -m pytest
 # What a shell may have set and must not reach the tests: other indexes, other caches, no bytecode.
 CLEAN := env -u PIP_FIND_LINKS -u PIP_EXTRA_INDEX_URL -u PYTHONPATH -u PYTHONHOME
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test stress lint bench clean
 
 demo: $(VENV)/.ready
 	$(CLEAN) $(BIN)/python demo/demo.py
 
 test: $(VENV)/.ready
 	$(CLEAN) $(PYTEST) --numprocesses=2 --dist=loadgroup $(ARGS)
+
+stress: $(VENV)/.ready
+	$(CLEAN) $(PYTEST) --numprocesses=2 --dist=loadgroup --stress tests/stress $(ARGS)
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff format --check .

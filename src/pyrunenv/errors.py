@@ -126,6 +126,13 @@ class AssembleError(PyrunenvError):
     exit_status = 8
 
 
+class WriteError(PyrunenvError):
+    """A file of the workspace cannot be written: no room, no right, no such disk."""
+
+    code = "write"
+    exit_status = 8
+
+
 class ProcessFailed(PyrunenvError):
     """A program that we run failed; ``notes`` hold the end of its output."""
 

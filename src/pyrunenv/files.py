@@ -5,7 +5,7 @@ Also digests of files and of plain data, so that equal inputs have equal names e
 
 from __future__ import annotations
 
-import glob
+import errno
 import hashlib
 import json
 import os
@@ -19,33 +19,45 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from pyrunenv.errors import WriteError
+
 if sys.platform != "win32":
     import fcntl
 
 CHUNK = 1 << 20
 
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+"""What the system says when a disk, or a user's share of it, is full."""
+
 # Seconds after which a temporary file is taken for abandoned, where no lock can tell.
 _ABANDONED = 86_400.0
+# Letters after the name of what mkstemp makes here: eight of its own and the suffix.
+_TAIL = len("abcdefgh.tmp")
 
 
 def write_atomic(path: Path, content: bytes | str) -> bool:
     """Write ``content`` so that a reader sees the old file or the new one; leaves an equal file untouched.
 
-    Returns whether the file changed.
+    Returns whether the file changed; raises WriteError where it cannot be written.
     """
     encoded = content.encode() if isinstance(content, str) else content
     try:
         if path.read_bytes() == encoded:
+            _remove_abandoned(path)
             return False
     except OSError:
         pass
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(path) as temporary:
-        with temporary.open("wb") as out:
-            out.write(encoded)
-            out.flush()
-            os.fsync(out.fileno())
-        temporary.chmod(0o644)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(path) as temporary:
+            with temporary.open("wb") as out:
+                out.write(encoded)
+                out.flush()
+                os.fsync(out.fileno())
+            temporary.chmod(0o644)
+    except OSError as error:
+        hint = "make room there, and run again" if error.errno in NO_ROOM else None
+        raise WriteError(f"cannot write {path}: {error.strerror or error}", hint=hint) from error
     return True
 
 
@@ -85,18 +97,27 @@ def _claim(path: Path) -> tuple[int | None, Path]:
 
 
 def _remove_abandoned(path: Path) -> None:
-    for left in path.parent.glob(f".{glob.escape(path.name)}.????????.tmp"):
-        with suppress(OSError):
-            if sys.platform == "win32":
-                if time.time() - left.stat().st_mtime > _ABANDONED:
-                    left.unlink()
-                continue
-            handle = os.open(left, os.O_RDWR | os.O_NOFOLLOW)
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                left.unlink()
-            finally:
-                os.close(handle)
+    """Remove temporary siblings whose writer is dead. Called for every file that is to be written: it must be quick."""
+    prefix = f".{path.name}."
+    with suppress(OSError), os.scandir(path.parent) as entries:
+        left = [e.path for e in entries if e.name.startswith(prefix) and len(e.name) == len(prefix) + _TAIL]
+        for name in left:
+            with suppress(OSError):
+                _remove_if_abandoned(name)
+
+
+def _remove_if_abandoned(name: str) -> None:
+    temporary = Path(name)
+    if sys.platform == "win32":
+        if time.time() - temporary.stat().st_mtime > _ABANDONED:
+            temporary.unlink()
+        return
+    handle = os.open(name, os.O_RDWR | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        temporary.unlink()
+    finally:
+        os.close(handle)
 
 
 def write_json(path: Path, value: Any, *, indent: int | None = 2) -> bool:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import subprocess
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +16,11 @@ from pyrunenv.errors import ProcessFailed
 from pyrunenv.secrets import mask
 
 log = logging.getLogger(__name__)
+
+# Reentrant: a signal's handler may stop programs while the same thread notes one.
+_guard = threading.RLock()
+_running: set[subprocess.Popen[str]] = set()
+_state = {"stopped": False}
 
 
 @dataclass(frozen=True)
@@ -37,20 +44,53 @@ def run(
     shown = mask(" ".join(words))
     started = time.monotonic()
     try:
-        done = subprocess.run(
+        child = subprocess.Popen(
             words,
             env=env,
             cwd=cwd,
-            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             encoding="utf-8",
             errors="replace",
-            stdin=subprocess.DEVNULL,
         )
     except OSError as error:
         raise ProcessFailed(f"cannot run `{words[0]}`: {error.strerror or error}") from error
-    log.debug("ran %s (exit status %d, %.2f s)", shown, done.returncode, time.monotonic() - started)
-    result = Completed(done.returncode, mask(done.stdout), mask(done.stderr))
-    if check and done.returncode:
+    with child, _known(child):
+        stdout, stderr = child.communicate()
+    log.debug("ran %s (exit status %d, %.2f s)", shown, child.returncode, time.monotonic() - started)
+    result = Completed(child.returncode, mask(stdout), mask(stderr))
+    if check and result.status:
         tail = (result.stderr or result.stdout).strip().splitlines()[-20:]
-        raise ProcessFailed(f"`{shown}` failed with exit status {done.returncode}", notes=tail)
+        raise ProcessFailed(f"`{shown}` failed with exit status {result.status}", notes=tail)
     return result
+
+
+def stop() -> None:
+    """End all programs that run, and those that are started from now on; for a run that is interrupted."""
+    with _guard:
+        _state["stopped"] = True
+        for child in _running:
+            child.terminate()
+
+
+def resume() -> None:
+    """Let programs run again after :func:`stop`."""
+    with _guard:
+        _state["stopped"] = False
+
+
+@contextmanager
+def _known(child: subprocess.Popen[str]) -> Iterator[None]:
+    with _guard:
+        _running.add(child)
+        if _state["stopped"]:
+            child.terminate()
+    try:
+        yield
+    except BaseException:
+        child.kill()
+        raise
+    finally:
+        with _guard:
+            _running.discard(child)

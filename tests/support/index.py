@@ -345,6 +345,7 @@ class _Handler(Exchange):
         else:
             self.content_type = _HTML if _HTML in accepted else "text/html"
             self.body = _html_page(index, project, files)
+        self.etag = f'"{_sha256(self.body)[:16]}"' if index.etags else None
         return True
 
 

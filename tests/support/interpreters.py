@@ -17,9 +17,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 
-from support.wheels import metadata, zip_bytes
-
 from pyrunenv.platforms import PLATFORMS, Platform
+from support.wheels import metadata, zip_bytes
 
 BUILD = "20250529"
 JUNK = "made on the build machine"
@@ -150,8 +149,12 @@ def _stdlib() -> tuple[tuple[str, bytes], ...]:
 
 def _small_stdlib() -> tuple[tuple[str, bytes], ...]:
     info = "pip-23.0.dist-info"
-    pip = zip_bytes({"pip/__init__.py": b"", f"{info}/METADATA": metadata("pip", "23.0").encode(), f"{info}/RECORD": b""})
-    modules = [(name, content) for name, content in _stdlib() if name in ("os.py", "site.py") or name.startswith("json/")]
+    pip = zip_bytes(
+        {"pip/__init__.py": b"", f"{info}/METADATA": metadata("pip", "23.0").encode(), f"{info}/RECORD": b""}
+    )
+    modules = [
+        (name, content) for name, content in _stdlib() if name in ("os.py", "site.py") or name.startswith("json/")
+    ]
     return (*modules, ("ensurepip/_bundled/pip-23.0-py3-none-any.whl", pip))
 
 

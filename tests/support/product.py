@@ -54,7 +54,8 @@ class World:
             cwd=cwd or self.root,
             env=self.environment(env),
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             stdin=subprocess.DEVNULL,
         )
         assert "Traceback" not in done.stderr, done.stderr

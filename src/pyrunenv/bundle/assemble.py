@@ -13,8 +13,10 @@ from typing import Protocol
 from pyrunenv.bundle.copyfiles import PlannedCopy, folded, same_bytes
 from pyrunenv.bundle.listing import Listing, scan
 from pyrunenv.bundle.place import place_lock, remove_stale, temporary_sibling
-from pyrunenv.errors import AssembleError
+from pyrunenv.errors import AssembleError, UnsafeArchive
 from pyrunenv.files import remove_tree
+
+_checked: set[str] = set()
 
 
 class Interpreter(Protocol):
@@ -90,6 +92,21 @@ def _fill(
     copy_all(copies, root)
     for name, sha256 in sorted(wheels.items()):
         cache.copy_to(sha256, packages / name)
+        _check_wheel(packages / name, sha256)
+
+
+def _check_wheel(path: Path, sha256: str) -> None:
+    """Refuse a wheel that could write outside of where it is installed; each is looked into once in a process."""
+    from pyrunenv.archives import check_wheel_members
+
+    if sha256 in _checked:
+        return
+    try:
+        check_wheel_members(path)
+    except UnsafeArchive as error:
+        hint = "name another version in `overrides`, or leave it out with `skip`"
+        raise UnsafeArchive(error.message, notes=error.notes, hint=hint) from error
+    _checked.add(sha256)
 
 
 def copy_all(copies: Sequence[PlannedCopy], root: Path) -> None:

@@ -8,11 +8,15 @@ Exit statuses: 0 done; 1 some targets failed, or a check found something; 2 wron
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 from collections.abc import Sequence
+from typing import NoReturn
 
 import typer
 
+from pyrunenv import process
 from pyrunenv.cli import build, cache, configs, listing, lock
 from pyrunenv.cli.console import Console
 from pyrunenv.errors import PyrunenvError
@@ -57,6 +61,10 @@ app.add_typer(cache.app, name="cache")
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit status; every failure is rendered, none is raised."""
     console = Console()
+    _heed_signals()
+    # Many connections begin at once, and name servers drop bursts: glibc would wait 5 s before it asks again
+    # (resolv.conf(5)). It reads this at the first look-up; the resolver's processes inherit it.
+    os.environ.setdefault("RES_OPTIONS", "timeout:1 attempts:5")
     try:
         status = typer.main.get_command(app).main(list(arguments), prog_name="pyrunenv", standalone_mode=False)
     except PyrunenvError as error:
@@ -67,15 +75,31 @@ def run(arguments: Sequence[str]) -> int:
             console.error(_usage(error))
         return 2
     except (KeyboardInterrupt, typer.Abort):
-        console.note("interrupted; what was finished is kept, and the next run goes on from there")
-        return INTERRUPTED
+        status = INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
         console.defect(error)
         return INTERNAL
+    if status == INTERRUPTED:
+        # Typer too makes this of Ctrl-C, and says nothing.
+        console.note("interrupted; what was finished is kept, and the next run goes on from there")
     return status if isinstance(status, int) else 0
+
+
+def _heed_signals() -> None:
+    """Let Ctrl-C, and SIGTERM alike, end the programs that we run: threads that wait for them would hold us up."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    process.resume()
+
+    def interrupted(*_: object) -> NoReturn:
+        process.stop()
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupted)
+    signal.signal(signal.SIGTERM, interrupted)
 
 
 def _usage(error: typer.TyperException) -> PyrunenvError:

@@ -6,9 +6,11 @@ Messages go to standard error, results to standard output.
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import TextIO
 
 from pyrunenv.errors import PyrunenvError
 from pyrunenv.secrets import mask
@@ -21,7 +23,9 @@ def set_verbosity(verbose: int, quiet: bool) -> None:
     verbosity = -1 if quiet else verbose
     _state["verbosity"] = verbosity
     level = {0: logging.WARNING, 1: logging.INFO}.get(max(verbosity, 0), logging.DEBUG)
+    # The level is the handler's, and not only the logger's: logs of targets (pyrunenv.logs) hold more than is shown.
     handler = logging.StreamHandler(sys.stderr)
+    handler.setLevel(level)
     handler.setFormatter(_MaskingFormatter("%(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger("pyrunenv")
     root.handlers[:] = [handler]
@@ -43,7 +47,12 @@ class Console:
 
     @property
     def interactive(self) -> bool:
-        return sys.stderr.isatty()
+        return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+    @property
+    def colours(self) -> bool:
+        """Whether to paint: on a terminal, unless NO_COLOR is set (https://no-color.org)."""
+        return self.interactive and not os.environ.get("NO_COLOR")
 
     def note(self, text: str) -> None:
         """Say something that is neither a result nor a problem; not with ``-q``."""
@@ -51,23 +60,24 @@ class Console:
             self._write(text)
 
     def warn(self, text: str, notes: Sequence[str] = ()) -> None:
-        self._write(_paint("warning", "33", self.interactive) + f": {text}", *[f"  note: {n}" for n in notes])
+        self._write(_paint("warning", "33", self.colours) + f": {text}", *[f"  note: {n}" for n in notes])
 
     def error(self, error: PyrunenvError) -> None:
         """Render a failure: ``error[code]: what``, its notes, its hint."""
-        self._write(_paint(f"error[{error.code}]", "1;31", self.interactive) + f": {error.message}")
+        self._write(_paint(f"error[{error.code}]", "1;31", self.colours) + f": {error.message}")
         for note in error.notes:
             self._write(*(f"  {line}" for line in (note.splitlines() or [""])))
         if error.hint:
             first, *rest = error.hint.splitlines()
-            self._write(_paint("hint", "1;36", self.interactive) + f": {first}", *rest)
+            self._write(_paint("hint", "1;36", self.colours) + f": {first}", *rest)
 
     def defect(self, error: Exception) -> None:
         """Render what should not have happened; the traceback only where somebody asked for details."""
-        self._write(f"error[internal]: {type(error).__name__}: {error}")
+        self._write(_paint("error[internal]", "1;31", self.colours) + f": {type(error).__name__}: {error}")
         if _state["verbosity"] > 0:
             self._write("".join(traceback.format_exception(error)))
-        self._write("hint: this is a defect of pyrunenv; run again with -v for details, and report it")
+        more = "report it" if _state["verbosity"] > 0 else "run again with -v for details, and report it"
+        self._write(_paint("hint", "1;36", self.colours) + f": this is a defect of pyrunenv; {more}")
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> None:
         """Print a table to standard output: aligned columns, two spaces between, nothing cut."""
@@ -77,15 +87,26 @@ class Console:
                 cell.rjust(width) if i in right else cell.ljust(width)
                 for i, (cell, width) in enumerate(zip(map(str, row), widths, strict=True))
             ]
-            sys.stdout.write(mask("  ".join(cells).rstrip()) + "\n")
+            _put(sys.stdout, "  ".join(cells).rstrip())
+        # Now and not when Python ends, which has no way to say that nobody reads any more.
+        sys.stdout.flush()
 
     def result(self, text: str) -> None:
-        sys.stdout.write(mask(text) + "\n")
+        _put(sys.stdout, text)
+        sys.stdout.flush()
 
     @staticmethod
     def _write(*lines: str) -> None:
-        sys.stderr.write("".join(mask(line) + "\n" for line in lines))
+        for line in lines:
+            _put(sys.stderr, line)
         sys.stderr.flush()
+
+
+def _put(stream: TextIO, text: str) -> None:
+    """Write a line; what the stream's encoding lacks is escaped."""
+    line = mask(text) + "\n"
+    encoding = stream.encoding or "utf-8"
+    stream.write(line.encode(encoding, "backslashreplace").decode(encoding))
 
 
 def _paint(text: str, code: str, colour: bool) -> str:
@@ -100,3 +121,8 @@ def size(count: int) -> str:
             return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
         value /= 1000
     return f"{value:.2f} GB"
+
+
+def signed(count: int) -> str:
+    """Return a growth in bytes as a person reads it: with its sign."""
+    return f"{'-' if count < 0 else '+'}{size(abs(count))}"

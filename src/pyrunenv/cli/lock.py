@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pyrunenv.cli import options
-from pyrunenv.cli.console import Console, size
-from pyrunenv.errors import PyrunenvError, TargetsFailed
+from pyrunenv.cli.console import Console, signed, size
+from pyrunenv.errors import PyrunenvError, TargetsFailed, UsageError
+from pyrunenv.lock.difference import Difference, differences
 from pyrunenv.lock.run import LockReport, LockRun, Target, check
+from pyrunenv.lock.unmatched import unmatched_shared
 
 if TYPE_CHECKING:
+    from pyrunenv.lock.locker import Upgrade
     from pyrunenv.lock.missing import Missing
 
 
@@ -23,6 +26,21 @@ def lock(
     checking: Annotated[
         bool, typer.Option("--check", help="Write nothing; exit 1 where a lock is not current, and say why.")
     ] = False,
+    upgrade: Annotated[
+        bool, typer.Option("--upgrade", "-U", help="Let every package move to its newest version.")
+    ] = False,
+    upgrade_package: Annotated[
+        list[str] | None,
+        typer.Option("--upgrade-package", "-P", metavar="NAME", help="Let one package move; may be repeated."),
+    ] = None,
+    exclude_newer: Annotated[
+        str | None,
+        typer.Option(
+            "--exclude-newer",
+            metavar="DATE",
+            help="As registries were at the end of a day (UTC), or at an RFC 3339 time.",
+        ),
+    ] = None,
     jobs: options.Jobs = None,
     folder: options.Folder = None,
     lenient: options.Lenient = False,
@@ -35,16 +53,44 @@ def lock(
     chosen = workspace.select(environments or (), start)
     targets = options.targets_of(chosen, options.chosen_platforms(platform), console)
     if checking:
+        if upgrade or upgrade_package or exclude_newer:
+            raise UsageError("--check changes nothing: it goes with no option that does", hint="leave one of them out")
         return _check(targets, console)
     from pyrunenv.cli.progress import fetching
+    from pyrunenv.lock.pages import moment
 
-    with fetching() as (cache, fetcher):
-        report = LockRun(cache, fetcher, jobs or max(5, os.cpu_count() or 1)).lock_all(targets)
+    if exclude_newer is not None:
+        moment(exclude_newer)
+    moves = _upgrade(upgrade, upgrade_package or (), targets)
+    timeout = max((target.config.build.timeout for target in targets), default=60.0)
+    with fetching(timeout=timeout) as (cache, fetcher):
+        run = LockRun(cache, fetcher, jobs or max(5, os.cpu_count() or 1), upgrade=moves, exclude_newer=exclude_newer)
+        report = run.lock_all(targets)
+    if any(locked.made for locked in report.locked):
+        report.warnings += unmatched_shared(workspace.environments, report.locked)
     _show(report, console)
     errors = failures_of(report.failures, report.missing)
     for error in errors:
         console.error(error)
     return errors[-1].exit_status if errors else 0
+
+
+def _upgrade(everything: bool, names: Sequence[str], targets: Sequence[Target]) -> Upgrade:
+    """What may move. Raises UsageError for a name that no lock has."""
+    from packaging.utils import canonicalize_name
+
+    from pyrunenv.lock.locker import Upgrade
+
+    wanted = frozenset(canonicalize_name(name) for name in names)
+    if wanted:
+        locks = [lock for target in targets if (lock := target.read_lock()) is not None]
+        known = {package.name for lock in locks for package in lock.packages}
+        if unknown := sorted(wanted - known):
+            raise UsageError(
+                f"nothing here is locked that is named {', '.join(f'`{name}`' for name in unknown)}",
+                hint="`--upgrade-package` takes names of packages that a lock holds",
+            )
+    return Upgrade(everything, wanted)
 
 
 def _check(targets: list[Target], console: Console) -> int:
@@ -73,15 +119,51 @@ def _show(report: LockReport, console: Console) -> None:
                     console.note(
                         f"  `{root.requirement}` is in {', '.join(root.groups)}, not in {eviction.group}: {eviction.reason}"
                     )
+    for difference in differences(report.locked):
+        _show_difference(difference, console)
+    _show_servers(report, console)
+
+
+def _show_difference(difference: Difference, console: Console) -> None:
+    """Print what changed since the lock before, with the growth on each platform."""
+    console.result(f"changed in {difference.environment}:")
+    platforms = list(difference.bytes)
+    rows = [
+        (c.name, ", ".join(c.before) or "-", ", ".join(c.after) or "-",
+         *(signed(c.bytes[key]) if key in c.bytes else "" for key in platforms))
+        for c in difference.changes
+    ]  # fmt: skip
+    rows.append(("in all", "", "", *(signed(difference.bytes[key]) for key in platforms)))
+    console.table(("package", "before", "after", *platforms), rows, right=range(3, 3 + len(platforms)))
+
+
+def _show_servers(report: LockReport, console: Console) -> None:
+    """Name once what several registries have: any of them could have served it."""
+    found = {name: urls for locked in report.locked for name, urls in locked.lock.served_by.items()}
+    if found:
+        console.note("served by several registries:")
+        for name, urls in sorted(found.items()):
+            console.note(f"  {name}: {', '.join(urls)}")
 
 
 def failures_of(failures: Sequence[tuple[Target, PyrunenvError]], missing: Sequence[Missing]) -> list[PyrunenvError]:
     """The errors of a run, the roots that cannot be had as one of them; the last sums up where there are several."""
     from pyrunenv.lock.missing import error as missing_error
 
-    errors = [error for _, error in failures] + ([missing_error(missing)] if missing else [])
-    if len(errors) > 1:
+    alike: dict[tuple[object, ...], list[tuple[Target, PyrunenvError]]] = {}
+    for target, error in failures:
+        alike.setdefault((type(error), error.message, error.notes), []).append((target, error))
+    errors = [_one_of(found) for found in alike.values()] + ([missing_error(missing)] if missing else [])
+    if len(failures) + bool(missing) > 1:
         lines = [f"{target}: {error.message}" for target, error in failures]
         lines += [f"{m.environment} on {m.platform}: `{m.requirement}` cannot be had" for m in missing]
         errors.append(TargetsFailed(f"{len(lines)} failures", notes=lines))
     return errors
+
+
+def _one_of(found: Sequence[tuple[Target, PyrunenvError]]) -> PyrunenvError:
+    """One failure for all targets that it is the same for (a registry is down, say)."""
+    error = found[0][1]
+    if len(found) > 1:
+        error.notes = (*error.notes, f"for {', '.join(str(target) for target, _ in found)}")
+    return error

@@ -39,6 +39,8 @@ class Environment:
     python_version: str
     config: Config = field(repr=False, compare=False)
     package: Package = field(repr=False, compare=False)
+    own: Config | None = field(default=None, repr=False, compare=False)
+    """The environment's file alone, to tell its entries from the shared ones."""
     _targets: dict[str, TargetConfig] = field(default_factory=dict, repr=False, compare=False)
 
     def platforms(self) -> tuple[Platform, ...]:
@@ -186,7 +188,7 @@ def _environment(folder: Path, shared: Config, findings: Findings) -> tuple[Envi
     version = _python_version(folder, full, package, findings)
     if package is None or version is None:
         return None
-    return Environment(folder, full, version, merge(shared, own), package), own
+    return Environment(folder, full, version, merge(shared, own), package, own), own
 
 
 def _python_version(folder: Path, full: str, package: Package | None, findings: Findings) -> str | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -24,8 +25,11 @@ if TYPE_CHECKING:
     from pyrunenv.fetch.credentials import Credentials
     from pyrunenv.fetch.transfer import Transfer
 
+log = logging.getLogger(__name__)
+
 # No document of an index is larger than this, in bytes.
 _LARGEST_TEXT = 64 << 20
+_ONLINE = "run once without --offline"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -104,8 +108,7 @@ class Fetcher:
         then one error names everything that failed.
         """
         wanted = _distinct(downloads)
-        if self.offline:
-            self._refuse_missing(wanted)
+        held = {download.sha256 for download in wanted if self.cache.has(download.sha256, download.size)}
         futures = {download: self._submit(download) for download in wanted}
         try:
             wait(futures.values())
@@ -115,6 +118,9 @@ class Fetcher:
         failures = [(d, error) for d, future in futures.items() if (error := future.exception()) is not None]
         if failures:
             raise _together(failures, len(futures))
+        for download in wanted:
+            where = "was in the cache" if download.sha256 in held else f"was downloaded from {mask(download.url)}"
+            log.debug("%s %s", mask(download.name), where)
         return {download.sha256: future.result() for download, future in futures.items()}
 
     def missing(self, downloads: Iterable[Download]) -> list[Download]:
@@ -147,7 +153,7 @@ class Fetcher:
         if sha256 is not None:
             return self.fetch(Download(url, sha256, None, file_name(url))).read_text(encoding="utf-8")
         if self.offline and urlsplit(url).scheme != "file":
-            raise FetchError(f"cannot download {mask(url)} offline", hint="run once without --offline")
+            raise FetchError(f"cannot download {mask(url)} offline", hint=_ONLINE)
         with self.cache.temporary(".text") as path:
             self.transfer(url, path, limit=_LARGEST_TEXT, headers=headers or {}, document=True).run()
             return path.read_text(encoding="utf-8", errors="replace")
@@ -181,7 +187,11 @@ class Fetcher:
 
     def _obtain(self, download: Download) -> Path:
         try:
-            return self._from_cache(download) or self._from_network(download)
+            if (path := self._from_cache(download)) is not None:
+                return path
+            if self.offline and urlsplit(download.url).scheme != "file":
+                raise _not_held([f"{mask(download.name)}: {mask(download.url)}"])
+            return self._from_network(download)
         except InterruptedError as error:
             raise FetchError(f"cannot download {download.name}", notes=["downloading was stopped"]) from error
         finally:
@@ -206,14 +216,6 @@ class Fetcher:
                 on_bytes=lambda count: self._on_progress(download, count),
             ).run()  # fmt: skip
             return self.cache.adopt(part, download.sha256)
-
-    def _refuse_missing(self, wanted: Iterable[Download]) -> None:
-        missing = self.missing(wanted)
-        if missing:
-            raise FetchError(
-                f"{_files(len(missing))} not in the cache, and this run is offline",
-                notes=[f"{mask(d.name)}: {mask(d.url)}" for d in missing], hint="run once without --offline",
-            )  # fmt: skip
 
     def _get_session(self) -> requests.Session:
         with self._lock:
@@ -254,8 +256,13 @@ def _distinct(downloads: Iterable[Download]) -> list[Download]:
     return sorted(found.values(), key=lambda download: -(download.size or 0))
 
 
-def _files(count: int) -> str:
-    return "1 file is" if count == 1 else f"{count} files are"
+class _NotHeld(FetchError):
+    """The cache has no sound copy of files, and the run is offline."""
+
+
+def _not_held(lines: Sequence[str]) -> _NotHeld:
+    count = "1 file is" if len(lines) == 1 else f"{len(lines)} files are"
+    return _NotHeld(f"{count} not in the cache, and this run is offline", notes=lines, hint=_ONLINE)
 
 
 def _together(failures: list[tuple[Download, BaseException]], total: int) -> BaseException:
@@ -266,6 +273,8 @@ def _together(failures: list[tuple[Download, BaseException]], total: int) -> Bas
             return error
     if len(failures) == 1:
         return errors[0]
+    if all(isinstance(error, _NotHeld) for error in errors):
+        return _not_held([line for error in errors if isinstance(error, FetchError) for line in error.notes])
     kind = DigestMismatch if all(isinstance(error, DigestMismatch) for error in errors) else FetchError
     lines = [
         f"{mask(download.name)}: {'; '.join(error.notes)} ({mask(download.url)})"

@@ -60,6 +60,10 @@ class Refusal:
         found = [*_NEEDS_WHEEL.findall(self.reason), *_NO_WHEEL.findall(self.reason)]
         return tuple(dict.fromkeys(canonicalize_name(name) for name in found))
 
+    def names(self, name: str) -> bool:
+        """Whether the reason mentions a package."""
+        return re.search(rf"(?<![A-Za-z0-9._-]){re.escape(name)}(?![A-Za-z0-9_-])", self.sentence) is not None
+
     @property
     def sentence(self) -> str:
         """The reason without its hints, on one line."""

@@ -39,6 +39,8 @@ log = logging.getLogger(__name__)
 
 HOST = "registries.pyrunenv.invalid"
 """RFC 6761 keeps ``.invalid`` from ever being somebody's."""
+ROOM = 64 << 20
+"""How many bytes of pages a run keeps in memory for its other targets."""
 _FILES = f"http://{HOST}/files/"
 _FILE = re.compile(rf"{re.escape(_FILES)}(?P<scheme>[a-z]+)/(?P<rest>[^\s\"'`<>]*)")
 
@@ -52,6 +54,16 @@ class Silence:
     reason: str
     attempts: int
     hint: str | None = None
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a run knows of one page: its tag (empty where there is no page), its bytes while there is room for them,
+    and whether its files have upload times."""
+
+    tag: str
+    content: bytes | None
+    dated: bool
 
 
 @dataclass(frozen=True)
@@ -103,11 +115,12 @@ class Passage:
 
     def servers(self, project: str) -> tuple[str, ...]:
         """Return the URLs of the registries that were asked for a name and have it."""
-        return tuple(e.url for e in self.entrances if (e.address, project) in self.gate.dated)
+        held = self.gate.held
+        return tuple(e.url for e in self.entrances if (page := held.get((e.address, project))) and page.tag)
 
     def undated(self) -> tuple[str, ...]:
         """Return the URLs of registries that do not tell when their files were uploaded."""
-        asked = {address for (address, _), dated in self.gate.dated.items() if not dated}
+        asked = {address for (address, _), page in tuple(self.gate.held.items()) if not page.dated}
         return tuple(e.url for e in self.entrances if e.address in asked)
 
 
@@ -119,12 +132,14 @@ class Gate:
     attempts: int = 3
     backoff: float = 0.5
     silences: dict[str, Silence] = field(default_factory=dict)
-    dated: dict[tuple[str, str], bool] = field(default_factory=dict)
-    """(address of an entrance, name) of every page that was passed on: whether its files have upload times."""
+    held: dict[tuple[str, str], Held] = field(default_factory=dict)
+    """By (address of an entrance, name): every page that a registry was asked for in this run, once."""
     entrances: dict[str, tuple[Entrance, datetime | None]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
+        self._asking: dict[tuple[str, str], threading.Lock] = {}
+        self._room = ROOM
         self._server: Server | None = None
         self.password = random.token_urlsafe(24)
         secrets.register(self.password)
@@ -154,6 +169,19 @@ class Gate:
     def authorization(self) -> str:
         """What the header Proxy-Authorization must say."""
         return "Basic " + base64.b64encode(f"pyrunenv:{self.password}".encode()).decode()
+
+    def asking(self, key: tuple[str, str]) -> threading.Lock:
+        """The lock under which a page is asked for: several resolvers want the same pages at the same time."""
+        with self._lock:
+            return self._asking.setdefault(key, threading.Lock())
+
+    def hold(self, key: tuple[str, str], page: Held) -> None:
+        """Remember a page; its bytes as long as there is room."""
+        with self._lock:
+            size = len(page.content or b"")
+            fits = size <= self._room
+            self._room -= size if fits else 0
+            self.held[key] = page if fits else Held(page.tag, None, page.dated)
 
     def passage(self, registries: Registries, before: datetime | None = None) -> Passage:
         """Open the gate for one target's rules; ``before`` hides files that were uploaded at that time or later."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import logging
 import threading
@@ -17,7 +18,7 @@ import requests
 
 from pyrunenv.fetch import credentials
 from pyrunenv.fetch.reasons import CONNECT_TIMEOUT, Problem, from_error, from_status
-from pyrunenv.lock.gate import HOST, Entrance, Silence, file_address, file_url
+from pyrunenv.lock.gate import HOST, Entrance, Held, Silence, file_address, file_url
 from pyrunenv.lock.pages import ACCEPT, JSON, rewrite
 from pyrunenv.secrets import mask
 
@@ -152,38 +153,52 @@ class _Answer:
 
 def _ask(gate: Gate, entrance: Entrance, project: str, before: datetime | None, known: str | None) -> _Answer:
     """Get a page of a registry, or the news that what the resolver has of it is still right."""
-    silence = gate.silences.get(entrance.url)
-    if silence is not None:
-        return _failed(silence)
-    facts = _read_tag(known)
     key = (entrance.address, project)
-    if facts and key in gate.dated:
-        return _Answer(304, headers=_page_headers(known or ""))
-    url = f"{entrance.url.rstrip('/')}/{project}/"
-    headers = {"Accept": ACCEPT, **({"If-None-Match": facts["etag"]} if facts else {})}
-    try:
-        reply = _get(gate, url, headers)
-        if reply.status_code in (404, 410) or _denies_what_it_lacks(reply):
-            return _Answer(404)
-        if reply.status_code == 304 and facts:
-            gate.dated[key] = facts["dated"]
-            return _Answer(304, headers=_page_headers(known or ""))
-        if reply.status_code != 200:
-            raise from_status(reply.status_code, reply.headers)
-        page = rewrite(
-            reply.content, reply.headers.get("Content-Type", ""), reply.url, project, before=before, place=_place
-        )
-    except Problem as problem:
-        attempts = gate.attempts if problem.again else 1
-        silence = Silence(entrance.url, url, problem.reason, attempts, problem.hint)
-    except (ValueError, KeyError, TypeError, LookupError) as error:
-        silence = Silence(entrance.url, url, f"what it sent cannot be read: {error}", 1)
-    else:
-        gate.dated[key] = page.dated
-        return _Answer(200, page.content, _page_headers(_tag(reply.headers.get("ETag"), page.dated)))
-    gate.silences[entrance.url] = silence
-    log.info("%s", mask(f"{silence.url}: {silence.reason}"))
-    return _failed(silence)
+    with gate.asking(key):
+        if (silence := gate.silences.get(entrance.url)) is not None:
+            return _failed(silence)
+        if (held := gate.held.get(key)) is None:
+            url = f"{entrance.url.rstrip('/')}/{project}/"
+            try:
+                held = _fetch(gate, url, project, before, known)
+            except Problem as problem:
+                attempts = gate.attempts if problem.again else 1
+                silence = Silence(entrance.url, url, problem.reason, attempts, problem.hint)
+            except (ValueError, KeyError, TypeError, LookupError) as error:
+                silence = Silence(entrance.url, url, f"what it sent cannot be read: {error}", 1)
+            if held is None:
+                assert silence is not None
+                gate.silences[entrance.url] = silence
+                log.info("%s", mask(f"{silence.url}: {silence.reason}"))
+                return _failed(silence)
+            gate.hold(key, held)
+    if not held.tag:
+        return _Answer(404)
+    if known == held.tag:
+        return _Answer(304, headers=_page_headers(held.tag))
+    if held.content is None:
+        # Another resolver has it in the cache, this one not, and it is no longer in memory.
+        fresh = _fetch(gate, f"{entrance.url.rstrip('/')}/{project}/", project, before, None)
+        return _Answer(200, fresh.content or b"", _page_headers(fresh.tag))
+    return _Answer(200, held.content, _page_headers(held.tag))
+
+
+def _fetch(gate: Gate, url: str, project: str, before: datetime | None, known: str | None) -> Held:
+    """Ask a registry. ``known`` is the tag of what the resolver has. Raises Problem, or ValueError for no page."""
+    facts = _read_tag(known)
+    reply = _get(gate, url, {"Accept": ACCEPT, **({"If-None-Match": facts["etag"]} if facts and facts["etag"] else {})})
+    if reply.status_code in (404, 410) or _denies_what_it_lacks(reply):
+        return Held("", None, True)
+    if reply.status_code == 304 and facts and known:
+        return Held(known, None, facts["dated"])
+    if reply.status_code != 200:
+        raise from_status(reply.status_code, reply.headers)
+    digest = hashlib.sha256(reply.content).hexdigest()[:32]
+    if facts and known and facts["digest"] == digest:
+        return Held(known, None, facts["dated"])
+    content_type = reply.headers.get("Content-Type", "")
+    page = rewrite(reply.content, content_type, reply.url, project, before=before, place=_Placer())
+    return Held(_tag(reply.headers.get("ETag"), digest, page.dated), page.content, page.dated)
 
 
 def _get(gate: Gate, url: str, headers: Mapping[str, str]) -> requests.Response:
@@ -203,10 +218,19 @@ def _get(gate: Gate, url: str, headers: Mapping[str, str]) -> requests.Response:
     raise AssertionError("a gate asks at least once")
 
 
-def _place(url: str) -> str:
-    """Files that want a login, or lie in a folder, come through the gate; all others straight from their server."""
-    hidden = urlsplit(url).scheme == "file" or credentials.known.find(url) is not None
-    return file_address(url) if hidden else url
+class _Placer:
+    """Lets files that want a login, or lie in a folder, come through the gate; all others straight from their server."""
+
+    def __init__(self) -> None:
+        self._hidden: dict[str, bool] = {}
+
+    def __call__(self, url: str) -> str:
+        # A page may have thousands of files, of one origin or two.
+        scheme, _, rest = url.partition("://")
+        origin = f"{scheme}://{rest.partition('/')[0]}"
+        if "@" in origin or origin not in self._hidden:
+            self._hidden[origin] = scheme == "file" or credentials.known.find(url) is not None
+        return file_address(url) if self._hidden[origin] else url
 
 
 def _denies_what_it_lacks(reply: requests.Response) -> bool:
@@ -222,14 +246,12 @@ def _failed(silence: Silence) -> _Answer:
 def _page_headers(tag: str) -> dict[str, str]:
     # Asked again each time, which costs little: the gate must know in every run who has what.
     headers = {"Content-Type": JSON, "Cache-Control": "max-age=0, must-revalidate"}
-    return {**headers, "ETag": tag} if tag else headers
+    return {**headers, "ETag": tag}
 
 
-def _tag(upstream: str | None, dated: bool) -> str:
+def _tag(upstream: str | None, digest: str, dated: bool) -> str:
     """Keep in the resolver's cache what the gate must know of a page: the registry's own tag, and whether it has times."""
-    if upstream is None:
-        return ""
-    facts = json.dumps({"etag": upstream, "dated": dated}).encode()
+    facts = json.dumps({"etag": upstream, "digest": digest, "dated": dated}).encode()
     return f'"{base64.urlsafe_b64encode(facts).decode()}"'
 
 
@@ -237,7 +259,7 @@ def _read_tag(tag: str | None) -> dict[str, Any] | None:
     if not tag:
         return None
     try:
-        facts = json.loads(base64.urlsafe_b64decode(tag.removeprefix("W/").strip('"')))
+        facts = json.loads(base64.urlsafe_b64decode(tag.strip('"')))
     except ValueError:
         return None
-    return facts if isinstance(facts, dict) and {"etag", "dated"} <= facts.keys() else None
+    return facts if isinstance(facts, dict) and facts.keys() == {"etag", "digest", "dated"} else None

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pyrunenv.files import digest_of
+from pyrunenv.lock.vcs import without_login
 from pyrunenv.platforms import Platform
 from pyrunenv.secrets import strip_credentials
 
@@ -30,7 +31,7 @@ def lock_inputs(config: TargetConfig, platform: Platform, python_version: str) -
     values: dict[str, Any] = {
         "python-version": python_version,
         "platform": platform.key,
-        "requirements": list(config.dependencies),
+        "requirements": [without_login(requirement) for requirement in config.dependencies],
         "skip": config.skip,
         "sources": [
             config.force_source,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -12,8 +12,9 @@ from packaging.utils import canonicalize_name
 
 from pyrunenv.config.merge import root_name
 from pyrunenv.errors import LockError
-from pyrunenv.lock.answers import Edges, Refusal, Resolution, ResolvedPackage
-from pyrunenv.lock.catalogue import offer
+from pyrunenv.lock.answers import Refusal, Resolution, ResolvedPackage
+from pyrunenv.lock.catalogue import offer, pinned_version
+from pyrunenv.lock.entries import NO_DEPS_GROUP, locked_packages
 from pyrunenv.lock.grouping import Group, Grouping, Preferences, Root, form_groups
 from pyrunenv.lock.inputs import combined, lock_inputs
 from pyrunenv.lock.missing import Missing, Unavailable, explain
@@ -22,20 +23,16 @@ from pyrunenv.lock.model import (
     Floors,
     Lock,
     LockedInterpreter,
-    LockedPackage,
     LockedRoot,
-    LockedWheel,
     MissingRoot,
 )
 from pyrunenv.lock.resolver import Resolver
-from pyrunenv.lock.vcs import pin_commit
+from pyrunenv.lock.vcs import pin_commit, without_login
 from pyrunenv.platforms import Platform, marker_environment
 
 if TYPE_CHECKING:
     from pyrunenv.config.schema import TargetConfig
     from pyrunenv.fetch.download import Fetcher
-
-NO_DEPS_GROUP = "no-deps"
 
 
 @dataclass(frozen=True)
@@ -45,6 +42,21 @@ class Outcome:
     lock: Lock | None
     missing: tuple[Missing, ...] = ()
     warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Upgrade:
+    """What may move when a target is locked again: everything, or some names (normalised)."""
+
+    everything: bool = False
+    names: frozenset[str] = frozenset()
+
+    def __bool__(self) -> bool:
+        return self.everything or bool(self.names)
+
+    def keeps(self, name: str) -> bool:
+        """Whether a package keeps its version."""
+        return not self.everything and name not in self.names
 
 
 @dataclass(frozen=True)
@@ -59,6 +71,8 @@ class Locker:
     resolver: Resolver
     fetcher: Fetcher
     previous: Lock | None = None
+    upgrade: Upgrade = Upgrade()
+    exclude_newer: str | None = None
     _answers: dict[tuple[object, ...], Resolution | Refusal] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -68,7 +82,7 @@ class Locker:
         """Resolve the target. Raises LockError where roots conflict by decree, or a registry does not answer."""
         roots = self._roots()
         strict = self.config.resolution.strict_missing
-        forced = {r: Refusal("") for r in roots if r.name in self.unavailable}
+        forced = {r: Refusal("") for r in roots if r.name in self.unavailable or "git+" in r.requirement}
         ordinary = [r for r in roots if r not in forced and r.name not in self.config.no_deps]
         grouping = form_groups(ordinary, self._resolve, mode=self.config.resolution.mode, kept=self._kept)
         groups, bare, bare_missing = self._place_without_deps(
@@ -79,10 +93,8 @@ class Locker:
         missing = tuple(self._explain(root, refused[root]) for root in roots if root in refused)
         if missing and strict:
             return Outcome(None, missing)
-        warnings = tuple(
-            f"{self.environment} on {self.platform}: `{m.requirement}` is left out: {m.reason}" for m in missing
-        )
-        return Outcome(self._build(roots, grouping, groups, bare, missing), missing, warnings)
+        lock = self._build(roots, grouping, groups, bare, missing)
+        return Outcome(lock, missing, tuple(self._warnings(lock, groups, missing)))
 
     @cached_property
     def unavailable(self) -> dict[str, Unavailable]:
@@ -113,13 +125,27 @@ class Locker:
     def _resolve(self, roots: Sequence[Root], preferences: Preferences) -> Resolution | Refusal:
         key = (tuple(roots), tuple(sorted(preferences.items())))
         if key not in self._answers:
-            self._answers[key] = self.resolver.resolve([root.requirement for root in roots], preferences)
+            self._answers[key] = self._ask([root.requirement for root in roots], preferences)
         return self._answers[key]
 
-    def _kept(self, number: int) -> Preferences:
-        """The versions that a group of this number had in the previous lock."""
+    def _ask(
+        self, requirements: Sequence[str], preferences: Preferences, *, no_deps: bool = False
+    ) -> Resolution | Refusal:
+        """Ask the resolver; a kept version that was yanked since is given up, unless a requirement pins it."""
+        answer = self.resolver.resolve(requirements, preferences, no_deps=no_deps)
+        if isinstance(answer, Resolution) and answer.yanked:
+            pinned = {name for name, version in map(pinned_version, requirements) if version is not None}
+            given_up = {name for name in answer.yanked if name in preferences and name not in pinned}
+            if given_up:
+                remaining = {name: version for name, version in preferences.items() if name not in given_up}
+                return self.resolver.resolve(requirements, remaining, no_deps=no_deps)
+        return answer
+
+    def _kept(self, group: int | str) -> Preferences:
+        """The versions that a group of this number or name had in the previous lock, but for what may move."""
+        name = group if isinstance(group, str) else f"group-{group}"
         packages = self.previous.packages if self.previous else ()
-        return {p.name: p.version for p in packages if f"group-{number}" in p.groups}
+        return {p.name: p.version for p in packages if name in p.groups and self.upgrade.keeps(p.name)}
 
     def _place_without_deps(
         self, groups: Sequence[Group], roots: Sequence[Root]
@@ -128,8 +154,9 @@ class Locker:
         placed = list(groups) or ([Group("group-1", (), Resolution({}))] if roots else [])
         alone: dict[Root, ResolvedPackage] = {}
         missing: dict[Root, Refusal] = {}
+        answers: list[Resolution] = []
         for root in roots:
-            chosen = self.resolver.resolve([root.requirement], self._kept(1), no_deps=True)
+            chosen = self._ask([root.requirement], {**self._kept(NO_DEPS_GROUP), **self._kept(1)}, no_deps=True)
             if isinstance(chosen, Refusal):
                 missing[root] = chosen
                 continue
@@ -138,9 +165,12 @@ class Locker:
                 placed[at] = grown
             if not fitting:
                 alone[root] = chosen.packages[root.name]
+                answers.append(chosen)
         placed = [group for group in placed if group.roots]
         if alone:
-            placed.append(Group(NO_DEPS_GROUP, (), Resolution({p.name: p for p in alone.values()})))
+            asked = tuple(root.requirement for root in alone)
+            yanked = {name: why for answer in answers for name, why in answer.yanked.items()}
+            placed.append(Group(NO_DEPS_GROUP, (), Resolution({p.name: p for p in alone.values()}, yanked), asked))
         return placed, alone, missing
 
     def _grown(self, group: Group, root: Root) -> Group | None:
@@ -156,14 +186,16 @@ class Locker:
         """Check that each consumer resolves from the wheelhouse; with ``ensure``, add the group that it lacks."""
         result = list(groups)
         for consumer in self.config.consumers:
-            answers = [
-                self.resolver.resolve(consumer.requirements, g.resolution.versions) for g in [*result, None] if g
-            ]
+            answers = [self._ask(consumer.requirements, group.resolution.versions) for group in result]
             if any(isinstance(a, Resolution) and _within(a, result) for a in answers):
                 continue
-            answer = answers[0] if answers else self.resolver.resolve(consumer.requirements)
+            name = f"consumer-{canonicalize_name(consumer.name)}"
+            first = result[0].resolution.versions if result else {}
+            answer = self._ask(consumer.requirements, {**first, **self._kept(name)})
+            if isinstance(answer, Resolution) and _within(answer, result):
+                continue
             if isinstance(answer, Resolution) and consumer.ensure:
-                result.append(Group(f"consumer-{canonicalize_name(consumer.name)}", (), answer))
+                result.append(Group(name, (), answer, consumer.requirements))
             elif strict:
                 raise self._unserved(consumer.name, answer, result)
         return result
@@ -196,6 +228,9 @@ class Locker:
         missing: Sequence[Missing],
     ) -> Lock:
         inputs = lock_inputs(self.config, self.platform, self.python_version)
+        packages = tuple(locked_packages(groups, self.resolver, self.fetcher))
+        passage = self.resolver.passage
+        servers = {p.name: passage.servers(p.name) for p in packages} if passage else {}
         left_out = {m.requirement for m in missing}
         return Lock(
             environment=self.environment,
@@ -206,49 +241,32 @@ class Locker:
             floors=Floors(self.config.floors.glibc, self.config.floors.macos),
             interpreter=self.interpreter,
             groups=tuple(group.name for group in groups),
-            packages=tuple(self._packages(groups)),
+            packages=packages,
             roots=tuple(
                 _locked_root(root, groups, grouping, bare, root.name in self.config.no_deps)
                 for root in roots
                 if root.requirement not in left_out
             ),
             skipped=dict(sorted(self.config.skip.items())),
-            missing=tuple(MissingRoot(pin_commit(m.requirement), m.name, m.reason) for m in missing),
+            missing=tuple(MissingRoot(without_login(pin_commit(m.requirement)), m.name, m.reason) for m in missing),
+            served_by={name: urls for name, urls in sorted(servers.items()) if len(urls) > 1},
+            exclude_newer=self.exclude_newer,
         )
 
-    def _packages(self, groups: Sequence[Group]) -> Iterable[LockedPackage]:
-        """One entry for each version, with all groups that hold it and what it needs in each of them."""
-        merged: dict[tuple[str, str], LockedPackage] = {}
+    def _warnings(self, lock: Lock, groups: Sequence[Group], missing: Sequence[Missing]) -> Iterator[str]:
+        """What a person should know of a lock that was made, without the target's name."""
+        for entry in missing:
+            yield f"`{entry.requirement}` is left out: {entry.reason}"
         for group in groups:
-            edges = self._edges(group)
-            for name, package in group.resolution.packages.items():
-                needs = {
-                    (other, group.resolution.packages[other].version)
-                    for other, parents in edges.needed_by.items()
-                    if name in parents and other in group.resolution.packages
-                }
-                key = (name, package.version)
-                entry = merged.get(key) or self._entry(package, edges.index.get(name))
-                merged[key] = replace(
-                    entry, groups=(*entry.groups, group.name), dependencies=tuple(sorted({*entry.dependencies, *needs}))
-                )
-        return [merged[key] for key in sorted(merged)]
-
-    def _edges(self, group: Group) -> Edges:
-        if not group.resolution.packages:
-            return Edges({}, {})
-        if group.name == NO_DEPS_GROUP:
-            return Edges({}, {})
-        if group.roots:
-            return self.resolver.edges([root.requirement for root in group.roots], group.resolution)
-        return self.resolver.edges([f"{n}=={v}" for n, v in group.resolution.versions.items()], group.resolution)
-
-    def _entry(self, package: ResolvedPackage, index: str | None) -> LockedPackage:
-        sha256, size = package.sha256, package.size
-        if sha256 is None:
-            sha256, size = self.fetcher.fetch_unhashed(package.url)
-        wheel = LockedWheel(package.filename, package.url, sha256, size, package.upload_time)
-        return LockedPackage(package.name, package.version, wheel, index, direct=package.direct)
+            for name, reason in group.resolution.yanked.items():
+                version = group.resolution.versions[name]
+                yield f"{name} {version} was yanked from its registry" + (f": {reason}" if reason else "")
+        bare = f"linux_{self.platform.machine}.whl"
+        for package in lock.packages:
+            if self.platform.system == "linux" and package.wheel.filename.endswith(f"-{bare}"):
+                yield f"{package.wheel.filename} does not say which glibc it needs: it may not load at the floor"
+        for url in self.resolver.passage.undated() if self.exclude_newer and self.resolver.passage else ():
+            yield f"{url} does not say when its files were uploaded: --exclude-newer leaves none of them out"
 
 
 def _within(answer: Resolution, groups: Sequence[Group]) -> bool:
@@ -261,7 +279,7 @@ def _locked_root(
 ) -> LockedRoot:
     evictions = grouping.evictions.get(root, {})
     return LockedRoot(
-        requirement=root.requirement,
+        requirement=without_login(root.requirement),
         name=root.name,
         groups=(NO_DEPS_GROUP,) if root in bare else tuple(group.name for group in groups if root in group.roots),
         evictions=tuple(Eviction(name, refusal.sentence) for name, refusal in evictions.items()),

@@ -96,3 +96,7 @@ class Lock:
     roots: tuple[LockedRoot, ...] = ()
     skipped: Mapping[str, str] = field(default_factory=dict)
     missing: tuple[MissingRoot, ...] = ()
+    served_by: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Names that several registries have, with the URLs of all that were asked, in their order."""
+    exclude_newer: str | None = None
+    """The ``--exclude-newer`` that the lock was made with: for the reader; a later lock does not repeat it."""

@@ -120,6 +120,10 @@ def _own_facts(lock: Lock) -> dict[str, Any]:
         "missing": [vars(root) for root in lock.missing],
         "roots": [_root_table(root) for root in lock.roots],
     }
+    if lock.served_by:
+        facts["served-by"] = {name: list(urls) for name, urls in lock.served_by.items()}
+    if lock.exclude_newer:
+        facts["exclude-newer"] = lock.exclude_newer
     return facts
 
 
@@ -149,6 +153,8 @@ def _lock(document: Mapping[str, Any], own: Mapping[str, Any]) -> Lock:
         roots=tuple(_read_root(table) for table in own["roots"]),
         skipped=dict(own["skipped"]),
         missing=tuple(MissingRoot(**table) for table in own["missing"]),
+        served_by={name: tuple(urls) for name, urls in own.get("served-by", {}).items()},
+        exclude_newer=own.get("exclude-newer"),
     )
 
 

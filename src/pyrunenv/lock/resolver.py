@@ -91,20 +91,27 @@ class Resolver:
             words = ["--format", "pylock.toml", "--output-file", str(output), *(["--no-deps"] if no_deps else [])]
             done = self._compile(folder, requirements, words)
             if done.status:
-                return self._refusal(done)
+                refusal = self._refusal(done)
+                stuck = set(refusal.without_wheel) & (preferences or {}).keys()
+                if not stuck:
+                    return refusal
+                # uv prefers a version even in a registry that has no wheel of it, where another one has.
+                remaining = {name: version for name, version in (preferences or {}).items() if name not in stuck}
+                return self.resolve(requirements, remaining, no_deps=no_deps)
             document = tomllib.loads(self._real(output.read_text(encoding="utf-8")))
         packages = [read_package(entry, self._ranks) for entry in document.get("packages", ())]
         return Resolution({p.name: p for p in packages}, read_yanked(done.stderr))
 
-    def edges(self, requirements: Sequence[str], resolution: Resolution) -> Edges:
+    def edges(self, requirements: Sequence[str], resolution: Resolution, *, no_deps: bool = False) -> Edges:
         """Tell for an earlier answer who needs whom and which registry served what; works without the network."""
+        # As constraints, not as preferences: uv prefers a version even in a registry that has no wheel of it.
+        pins = [f"{name}==={p.version}" for name, p in resolution.packages.items() if not p.direct]
         with self._scratch() as folder:
             output = folder / "requirements.txt"
-            pins = "".join(f"{name}=={version}\n" for name, version in resolution.versions.items())
-            output.write_text(pins, encoding="utf-8")
             words = ["--emit-index-annotation", "--annotation-style", "split", "--output-file", str(output)]
+            words += ["--no-deps"] if no_deps else []
             for attempt in (["--offline"], []):
-                done = self._compile(folder, requirements, [*words, *attempt])
+                done = self._compile(folder, requirements, [*words, *attempt], pins)
                 if not done.status:
                     return read_edges(self._real(output.read_text(encoding="utf-8")))
         raise ResolverFailed("the resolver did not repeat its answer", notes=done.stderr.splitlines()[-10:])
@@ -120,11 +127,14 @@ class Resolver:
                 folder.mkdir()
             yield folder
 
-    def _compile(self, folder: Path, requirements: Sequence[str], words: Sequence[str]) -> process.Completed:
+    def _compile(
+        self, folder: Path, requirements: Sequence[str], words: Sequence[str], pins: Sequence[str] = ()
+    ) -> process.Completed:
         source = folder / "roots.in"
         source.write_text("".join(f"{line}\n" for line in requirements), encoding="utf-8")
-        constraints = folder / "unavailable.in"
-        constraints.write_text("".join(f"{name}<0\n" for name in self.unavailable), encoding="utf-8")
+        constraints = folder / "constraints.in"
+        lines = [*(f"{name}<0" for name in self.unavailable), *pins]
+        constraints.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         command = [
             uv_program(), "pip", "compile", str(source), "--constraints", str(constraints), *words, *self._words,
         ]  # fmt: skip
@@ -232,5 +242,6 @@ def _index_words(registries: Registries, passage: Passage | None) -> Iterable[st
     for name, url in first:
         yield from ("--index", f"{name}={url}")
     yield from ("--default-index", f"{last[0]}={last[1]}")
-    strategy = "unsafe-best-match" if registries.strategy != "first-index" else "first-index"
+    # Where there is no choice, uv says more of a registry that refuses under its own default.
+    strategy = "unsafe-best-match" if first and registries.strategy == "best-match" else "first-index"
     yield from ("--index-strategy", strategy)

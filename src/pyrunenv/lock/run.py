@@ -9,11 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from pyrunenv import logs
 from pyrunenv.errors import LockFormat, PyrunenvError, StaleLock
 from pyrunenv.files import write_atomic
 from pyrunenv.lock import pylock
 from pyrunenv.lock.inputs import changed, combined, lock_inputs
 from pyrunenv.lock.model import Floors, Lock, LockedInterpreter
+from pyrunenv.lock.unmatched import unmatched_own
 from pyrunenv.platforms import Platform
 
 if TYPE_CHECKING:
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
     from pyrunenv.config.workspace import Environment
     from pyrunenv.fetch.cache import Cache
     from pyrunenv.fetch.download import Fetcher
-    from pyrunenv.lock.locker import Locker, Outcome
+    from pyrunenv.lock.gate import Gate
+    from pyrunenv.lock.locker import Locker, Outcome, Upgrade
     from pyrunenv.lock.missing import Missing
 
 log = logging.getLogger(__name__)
@@ -93,6 +96,10 @@ class LockRun:
     """Refuse to make a lock: what is not current is a StaleLock failure."""
     relock: bool = False
     """Resolve again even where the lock is current."""
+    upgrade: Upgrade | None = None
+    """What may move; its absence keeps every version that still fits."""
+    exclude_newer: str | None = None
+    """Leave out files uploaded after this day or time, see :func:`pyrunenv.lock.pages.moment`."""
     on_chosen: Callable[[Target, LockedInterpreter], object] = lambda *_: None
     """Called, in some thread, as soon as a target's interpreter is known."""
     on_locked: Callable[[LockedTarget], object] = lambda _: None
@@ -100,39 +107,47 @@ class LockRun:
 
     def lock_all(self, targets: Sequence[Target]) -> LockReport:
         """Lock targets concurrently."""
+        from pyrunenv.lock.gate import Gate
+
         report = LockReport()
-        with ThreadPoolExecutor(max(1, min(self.jobs, len(targets)))) as pool:
-            for target, result in zip(targets, pool.map(self._attempt, targets), strict=True):
+        said: dict[tuple[str, str], list[str]] = {}
+        with Gate() as gate, ThreadPoolExecutor(max(1, min(self.jobs, len(targets)))) as pool:
+            results = pool.map(lambda target: self._attempt(target, gate), targets)
+            for target, result in zip(targets, results, strict=True):
                 if isinstance(result, PyrunenvError):
                     report.failures.append((target, result))
                     continue
                 locked, outcome = result
                 report.missing += outcome.missing if locked is None else ()
-                report.warnings += outcome.warnings
                 report.locked += [locked] if locked else []
+                for warning in outcome.warnings:
+                    said.setdefault((target.environment.full_version, warning), []).append(target.platform.key)
+        report.warnings += [f"{full} on {', '.join(keys)}: {text}" for (full, text), keys in said.items()]
+        report.warnings += unmatched_own(report.locked)
         return report
 
-    def _attempt(self, target: Target) -> _Result | PyrunenvError:
+    def _attempt(self, target: Target, gate: Gate) -> _Result | PyrunenvError:
         try:
-            locked, outcome = self._lock(target)
+            with logs.about(target):
+                locked, outcome = self._lock(target, gate)
         except PyrunenvError as error:
             return error
         if locked is not None:
             self.on_locked(locked)
         return locked, outcome
 
-    def _lock(self, target: Target) -> _Result:
+    def _lock(self, target: Target, gate: Gate) -> _Result:
         from pyrunenv.lock.locker import Outcome
 
         previous = target.read_lock()
         inputs = target.inputs()
-        if previous is not None and previous.digest == combined(inputs) and not self.relock:
+        if previous is not None and previous.digest == combined(inputs) and not self._again:
             self.on_chosen(target, previous.interpreter)
             return LockedTarget(target, previous, made=False), Outcome(previous)
-        if self.locked:
+        if self.locked or self.fetcher.offline:
             raise stale(target, previous, inputs)
         started = time.monotonic()
-        outcome = self._locker(target, previous).lock()
+        outcome = self._locker(target, previous, gate).lock()
         if outcome.lock is None:
             return None, outcome
         write_atomic(pylock.lock_path(target.environment.folder, target.platform.key), pylock.render(outcome.lock))
@@ -140,13 +155,21 @@ class LockRun:
         log.info("%s: lock took %.2f s", target, seconds)
         return LockedTarget(target, outcome.lock, True, previous, seconds), outcome
 
-    def _locker(self, target: Target, previous: Lock | None) -> Locker:
+    @property
+    def _again(self) -> bool:
+        return self.relock or bool(self.upgrade) or self.exclude_newer is not None
+
+    def _locker(self, target: Target, previous: Lock | None, gate: Gate) -> Locker:
         from pyrunenv.fetch.credentials import registry_environment
         from pyrunenv.interpreters import choose
-        from pyrunenv.lock.locker import Locker
+        from pyrunenv.lock.gate import needs_gate
+        from pyrunenv.lock.locker import Locker, Upgrade
+        from pyrunenv.lock.pages import moment
         from pyrunenv.lock.resolver import Resolver
 
         config, environment = target.config, target.environment
+        before = moment(self.exclude_newer) if self.exclude_newer else None
+        passage = gate.passage(config.registries, before) if needs_gate(config.registries, before) else None
         floors = Floors(config.floors.glibc, config.floors.macos)
         interpreter = choose(config.python, environment.python_version, target.platform)
         self.on_chosen(target, interpreter)
@@ -158,10 +181,12 @@ class LockRun:
             interpreter=interpreter,
             resolver=Resolver(
                 target.platform, environment.python_version, floors, config.registries, self.cache.root / "uv",
-                environment=registry_environment(config.registries),
+                environment=registry_environment(config.registries), passage=passage,
             ),
             fetcher=self.fetcher,
             previous=previous,
+            upgrade=self.upgrade or Upgrade(),
+            exclude_newer=self.exclude_newer,
         )  # fmt: skip
 
 

@@ -12,12 +12,14 @@ from pathlib import Path
 
 import pytest
 from support.bundles import FakeCache, interpreter_tar, make_bundle, noise
+from support.wheels import zip_bytes
 
 from pyrunenv.bundle.assemble import assemble
 from pyrunenv.bundle.pack import pack
 
 SOURCE, SUPPORT = Path(__file__).parents[3] / "src", Path(__file__).parents[2]
 EPOCH = 315_532_800
+A_WHEEL = zip_bytes({"six.py": b""})
 PRELUDE = f"""
 import resource, signal, sys, time
 sys.path[:0] = {[str(SOURCE), str(SUPPORT)]!r}
@@ -61,7 +63,7 @@ def test_a_bundle_whose_maker_was_killed_is_made_again(tmp_path: Path) -> None:
     """Killed between two wheels: the old bundle is whole, and the next run leaves nothing of the killed one."""
     target = tmp_path / "pydist/linux-x64"
     interpreter = interpreter_tar(tmp_path / "interpreter.tar")
-    cache = FakeCache({"aa": b"wheel"})
+    cache = FakeCache({"aa": A_WHEEL})
     before = assemble(target, interpreter=interpreter, wheels=[], cache=cache, copies=())
     kill_when_ready(
         """
@@ -79,7 +81,7 @@ assemble(here / "pydist/linux-x64", interpreter=FakeInterpreter(here / "interpre
     assert len(names(target.parent)) == 2
     assemble(target, interpreter=interpreter, wheels=[("six-1-py3-none-any.whl", "aa")], cache=cache, copies=())
     assert names(target.parent) == {"linux-x64"}
-    assert (target / "packages/six-1-py3-none-any.whl").read_bytes() == b"wheel"
+    assert (target / "packages/six-1-py3-none-any.whl").read_bytes() == A_WHEEL
 
 
 @pytest.mark.parametrize("pause", [0.0, 0.02, 0.05, 0.1])

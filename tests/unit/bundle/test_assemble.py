@@ -10,13 +10,15 @@ from pathlib import Path
 
 import pytest
 from support.bundles import FakeCache, FakeInterpreter, interpreter_tar
+from support.wheels import zip_bytes
 
 from pyrunenv.bundle.assemble import assemble
 from pyrunenv.bundle.copyfiles import PlannedCopy
 from pyrunenv.bundle.listing import Listing, scan
-from pyrunenv.errors import AssembleError
+from pyrunenv.errors import AssembleError, UnsafeArchive
 
 WHEEL = "six-1.17.0-py2.py3-none-any.whl"
+A_WHEEL = zip_bytes({"six.py": b""})
 Assemble = Callable[..., Listing]
 
 
@@ -35,7 +37,7 @@ def make(target: Path, interpreter: FakeInterpreter) -> Assemble:
     def run(
         wheels: tuple[tuple[str, str], ...] = (), copies: tuple[PlannedCopy, ...] = (), cache: FakeCache | None = None
     ) -> Listing:
-        cache = cache or FakeCache({"aa": b"wheel", "bb": b"other"})
+        cache = cache or FakeCache({"aa": A_WHEEL, "bb": zip_bytes({"b.py": b""})})
         return assemble(target, interpreter=interpreter, wheels=wheels, cache=cache, copies=copies)
 
     return run
@@ -55,7 +57,7 @@ def test_a_bundle_holds_interpreter_wheels_and_copies(make: Assemble, target: Pa
     """All three are there with their run bits, and the listing is what lies on disk."""
     copies = (copy_of(tmp_path, "bin/tool", executable=True), copy_of(tmp_path, "lib/python3.12/site-packages/x.py"))
     listing = make(((WHEEL, "aa"),), copies)
-    assert (target / "packages" / WHEEL).read_bytes() == b"wheel"
+    assert (target / "packages" / WHEEL).read_bytes() == A_WHEEL
     assert os.access(target / "bin/tool", os.X_OK)
     assert not (target / "lib/python3.12/site-packages/x.py").stat().st_mode & 0o111
     assert (target / "bin/python").readlink() == Path("python3.12")
@@ -157,3 +159,18 @@ def test_a_folder_that_cannot_be_written(make: Assemble, target: Path) -> None:
     target.parent.write_text("a file where the folder must be")
     with pytest.raises(AssembleError, match=re.escape("cannot put pydist/linux-x64 together")):
         make()
+
+
+def test_a_wheel_that_reaches_outside_is_refused(tmp_path: Path) -> None:
+    """The wheel and the member are named, the old bundle stays, and nothing of the new one does."""
+    interpreter = interpreter_tar(tmp_path / "interpreter.tar")
+    target = tmp_path / "pydist" / "linux-x64"
+    assemble(target, interpreter=interpreter, wheels=[], cache=FakeCache(), copies=())
+    before = sorted(target.rglob("*"))
+    cache = FakeCache({"evil": zip_bytes({"../out": b"x"})})
+    for _ in range(2):
+        with pytest.raises(UnsafeArchive, match=r"six-1.*\.whl was refused because of its member `\.\./out`") as caught:
+            assemble(target, interpreter=interpreter, wheels=[(WHEEL, "evil")], cache=cache, copies=())
+        assert "skip" in (caught.value.hint or "")
+    assert sorted(target.rglob("*")) == before
+    assert [path.name for path in target.parent.iterdir() if not path.name.endswith(".lock")] == ["linux-x64"]

@@ -102,3 +102,35 @@ def test_an_unused_cache_needs_no_upkeep(cache: Cache) -> None:
     """Nothing is an error where there is no cache yet."""
     assert cache.verify() == []
     assert cache.prune(0) == 0
+
+
+def leftovers(cache: Cache) -> list[Path]:
+    """Lay out what killed processes leave beside interpreters and in the resolver's cache, and what is no leftover."""
+    made = [
+        cache.interpreters / ".0123.tar.abcdefgh.tmp",
+        cache.interpreters / ".pip-x.tmp" / "pip.whl",
+        cache.uv / ".tmpAbCdEf" / "file",
+        cache.uv / "simple-v28" / "index" / ".tmpQqQqQq",
+    ]
+    for path in (*made, cache.interpreters / "0123.lock", cache.uv / ".lock", cache.uv / "archive-v0" / "x" / ".tmp_y"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"1234")
+    return made
+
+
+def test_prune_removes_what_the_dead_left_elsewhere(cache: Cache) -> None:
+    """Beginnings of interpreters and of the resolver's files go; what lies in an unpacked wheel does not."""
+    made = leftovers(cache)
+    assert cache.prune() == 4 * len(made)
+    assert [path for path in made if path.exists()] == []
+    assert (cache.uv / "archive-v0" / "x" / ".tmp_y").exists()
+
+
+def test_prune_leaves_the_beginnings_of_the_living(cache: Cache) -> None:
+    """While an interpreter is prepared, or uv runs, their temporaries stay."""
+    from filelock import FileLock
+
+    made = leftovers(cache)
+    with FileLock(cache.interpreters / "0123.lock"), FileLock(cache.uv / ".lock"):
+        assert cache.prune() == 0
+    assert all(path.exists() for path in made)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -61,7 +62,7 @@ def test_a_user_in_the_url_is_not_taken_for_a_reference(monkeypatch: pytest.Monk
     """`git+ssh://git@host/path@ref` has one reference, behind the path."""
     asked: list[list[str]] = []
 
-    def run(command: list[str]) -> object:
+    def run(command: list[str], env: Mapping[str, str]) -> object:
         asked.append(command)
         return type("Done", (), {"stdout": f"{'c' * 40}\trefs/heads/dev\n"})
 
