@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pyrunenv.cli.console import Console, size
@@ -32,41 +33,50 @@ def fetching(
         yield cache, fetcher
 
 
+@dataclass(frozen=True)
+class _Shown:
+    """What is on the terminal: one bar for the bytes, one line for each target that is worked on."""
+
+    download: Progress
+    targets: Progress
+
+
 class Bars:
     """A :class:`pyrunenv.build.Reporter`: one bar for the bytes, one line for each target."""
 
-    def __init__(self, console: Console, progress: Progress | None) -> None:
+    def __init__(self, console: Console, shown: _Shown | None) -> None:
         self._console = console
-        self._progress = progress
+        self._shown = shown
         self._lock = threading.Lock()
         self._bytes: TaskID | None = None
+        self._total = 0
         self._lines: dict[str, TaskID] = {}
 
     def received(self, download: Download, count: int) -> None:
         """Count bytes that arrived."""
-        if self._progress is not None and self._bytes is not None:
-            self._progress.advance(self._bytes, count)
+        if self._shown is not None and self._bytes is not None:
+            self._shown.download.advance(self._bytes, count)
 
     def downloading(self, target: Target, total: int) -> None:
-        if self._progress is None:
+        if self._shown is None:
             return
         with self._lock:
             if self._bytes is None:
-                self._bytes = self._progress.add_task("download", total=0)
-            before = self._progress.tasks[self._progress.task_ids.index(self._bytes)].total or 0
-            self._progress.update(self._bytes, total=before + total)
+                self._bytes = self._shown.download.add_task("download", total=0)
+            self._total += total
+            self._shown.download.update(self._bytes, total=self._total)
 
     def step(self, target: Target, name: str) -> None:
-        if self._progress is None:
+        if self._shown is None:
             return
         with self._lock:
             if str(target) not in self._lines:
-                self._lines[str(target)] = self._progress.add_task(str(target), total=None)
-            self._progress.update(self._lines[str(target)], description=f"{target}: {name}")
+                self._lines[str(target)] = self._shown.targets.add_task("", total=None)
+            self._shown.targets.update(self._lines[str(target)], description=f"{target}: {name}")
 
     def built(self, result: Built) -> None:
-        if self._progress is not None and str(result.target) in self._lines:
-            self._progress.remove_task(self._lines.pop(str(result.target)))
+        if self._shown is not None and str(result.target) in self._lines:
+            self._shown.targets.remove_task(self._lines.pop(str(result.target)))
         state = "up to date" if result.reused else "built"
         took = f", {sum(result.seconds.values()):.1f} s" if result.seconds else ""
         mark = "" if result.publishable else ", for trying only: it can never be published"
@@ -83,8 +93,15 @@ def bars(console: Console) -> Iterator[Bars]:
         yield Bars(console, None)
         return
     from rich.console import Console as RichConsole
+    from rich.live import Live
     from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn, TransferSpeedColumn
+    from rich.table import Table
 
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=RichConsole(stderr=True), transient=True) as progress:
-        yield Bars(console, progress)
+    text = TextColumn("{task.description}")
+    download = Progress(text, BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    targets = Progress(SpinnerColumn(), text)
+    shown = Table.grid()
+    shown.add_row(download)
+    shown.add_row(targets)
+    with Live(shown, console=RichConsole(stderr=True), transient=True):
+        yield Bars(console, _Shown(download, targets))
