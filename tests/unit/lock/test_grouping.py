@@ -146,3 +146,10 @@ def test_groups_are_the_greedy_ones(conflicts: set[frozenset[str]], absent: set[
     for group in groups:
         outside = set(NAMES) - absent - set(group)
         assert all(any(frozenset({n, o}) in conflicts for o in group) for n in outside), "a root that fits was left out"
+
+
+def test_the_refusals_words_save_questions() -> None:
+    """Where the reason names the roots, the one that does not fit is found with three questions, not with six."""
+    resolver = FakeResolver(pairs("a/z"))
+    form_groups(make_roots("abcdefghijklmnopqrstuvwxyz"), resolver)
+    assert resolver.calls <= 9

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pyrunenv.errors import ResolverFailed
-from pyrunenv.lock.vcs import pin_commit
+from pyrunenv.lock.vcs import pin_commit, without_login
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="no git here")
 
@@ -83,3 +83,20 @@ def test_a_repository_that_does_not_answer_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ResolverFailed) as failure:
         pin_commit(f"x @ git+{(tmp_path / 'none').as_uri()}@main")
     assert failure.value.notes
+
+
+def test_a_password_is_told_to_git_in_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the command nor the requirement that a lock holds has it."""
+    seen: list[tuple[list[str], Mapping[str, str]]] = []
+
+    def run(command: list[str], env: Mapping[str, str]) -> object:
+        seen.append((command, env))
+        return type("Done", (), {"stdout": f"{'c' * 40}\trefs/heads/dev\n"})
+
+    monkeypatch.setattr("pyrunenv.lock.vcs.process.run", run)
+    pinned = pin_commit("x @ git+https://me:open-sesame@h.test/x.git@dev")
+    command, env = seen[0]
+    assert "open-sesame" not in " ".join(command)
+    assert env["GIT_CONFIG_KEY_0"] == "http.https://h.test/x.git.extraHeader"
+    assert without_login(pinned) == f"x @ git+https://h.test/x.git@{'c' * 40}"
+    assert without_login("x @ git+ssh://git@h.test/x.git@dev") == "x @ git+ssh://git@h.test/x.git@dev"

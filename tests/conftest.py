@@ -1,0 +1,18 @@
+"""Options of the tests."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ``--stress``: the long forms of the tests in ``tests/stress``."""
+    parser.addoption("--stress", action="store_true", help="run the long forms of the stress tests")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give a test with a ``seed`` argument and the mark ``seeds(short, long)`` that many seeds."""
+    mark = metafunc.definition.get_closest_marker("seeds")
+    if mark is not None:
+        short, long = mark.args
+        metafunc.parametrize("seed", range(long if metafunc.config.getoption("--stress") else short))

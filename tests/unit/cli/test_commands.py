@@ -1,0 +1,155 @@
+"""The commands' surface: help, usage errors, and the exit status of every class of failure."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator
+
+import pytest
+import typer
+
+from pyrunenv import cli, errors
+from pyrunenv.cli.cache import parse_size
+
+COMMANDS = {
+    (): ("lock", "build", "list", "config", "cache", "--version"),
+    ("lock",): ("--platform", "--check", "--jobs", "--workspace", "--lenient", "--verbose", "--quiet"),
+    ("build",): ("--platform", "--all-platforms", "--python", "--locked", "--force", "--fail-fast", "--offline",
+                 "--jobs", "--workspace", "--lenient", "--verbose", "--quiet"),
+    ("list",): ("--platform", "--json", "--workspace"),
+    ("config",): ("show",),
+    ("config", "show"): ("--platform", "--workspace"),
+    ("cache",): ("info", "verify", "prune"),
+    ("cache", "info"): (),
+    ("cache", "verify"): ("--quiet",),
+    ("cache", "prune"): ("--max-size", "--quiet"),
+}  # fmt: skip
+STATUSES = {
+    errors.PyrunenvError: 1, errors.UsageError: 2, errors.ConfigError: 3, errors.LockError: 4, errors.FetchError: 5,
+    errors.CacheError: 5, errors.UnsafeArchive: 6, errors.InterpreterError: 7, errors.AssembleError: 8,
+    errors.WriteError: 8, errors.ProcessFailed: 9, errors.TargetsFailed: 1,
+}  # fmt: skip
+
+
+def every_class() -> list[type[errors.PyrunenvError]]:
+    """All classes of the tree."""
+    found = [value for _, value in inspect.getmembers(errors, inspect.isclass)]
+    return [value for value in found if issubclass(value, errors.PyrunenvError)]
+
+
+@pytest.fixture(autouse=True)
+def _signals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the signals to pytest."""
+    monkeypatch.setattr(cli, "_heed_signals", lambda: None)
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=lambda words: " ".join(words) or "pyrunenv")
+def test_help_names_every_option(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """--help and -h exit with 0 and name commands and options; so wide a terminal breaks no word."""
+    monkeypatch.setattr("typer.rich_utils.MAX_WIDTH", 200, raising=False)
+    monkeypatch.setenv("COLUMNS", "200")
+    for flag in ("--help", "-h"):
+        assert cli.run([*words, flag]) == 0
+        shown = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
+        for name in (*COMMANDS[words], "--help"):
+            assert name in shown, shown
+
+
+def commands(command: object, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Every command's words."""
+    yield words
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from commands(inner, (*words, name))
+
+
+def test_the_table_above_names_the_commands_of_this_issue() -> None:
+    """No command that it lists has vanished or was renamed."""
+    assert set(COMMANDS) <= set(commands(typer.main.get_command(cli.app)))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--nonsense"], "no such option: --nonsense"),
+        (["nonsense"], "no such command 'nonsense'"),
+        (["build", "--jobs", "0"], "--jobs"),
+        (["build", "--jobs", "many"], "--jobs"),
+        (["build", "--python", "pypy"], "unknown source `pypy`"),
+        (["build", "--all-platforms", "--platform", "linux-x64"], "exclude each other"),
+        (["config", "show"], "missing argument"),
+        (["cache", "prune", "--max-size", "much"], "`much` is not a size"),
+    ],
+)
+def test_wrong_usage_is_status_2_with_a_hint(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The message says what is wrong, the hint what there is; nothing goes to standard output."""
+    assert cli.run(words) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("error[usage]: ")
+    assert said in err
+    assert "\nhint: " in err
+
+
+@pytest.mark.parametrize("kind", every_class(), ids=lambda kind: kind.__name__)
+def test_every_class_of_failure_has_its_status_and_code(
+    kind: type[errors.PyrunenvError], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a command raises is rendered with the class's code, and the program's status is the class's."""
+
+    def failing(*_: object, **__: object) -> None:
+        raise kind("it failed", notes=["a note"], hint="a hint")
+
+    monkeypatch.setattr("pyrunenv.config.workspace.find_root", failing)
+    expected = next(STATUSES[base] for base in kind.__mro__ if base in STATUSES)
+    assert cli.run(["list"]) == expected
+    assert capsys.readouterr().err == f"error[{kind.code}]: it failed\n  a note\nhint: a hint\n"
+
+
+def test_codes_are_unique_and_documented() -> None:
+    """No two classes share a code, codes are kebab-case, and the module's documentation names every status."""
+    kinds = every_class()
+    assert len({kind.code for kind in kinds}) == len(kinds)
+    assert all(re.fullmatch(r"[a-z]+(-[a-z]+)*", kind.code) for kind in kinds)
+    documented = set(map(int, re.findall(r"\b(\d+) [a-z]", cli.__doc__ or "")))
+    assert {kind.exit_status for kind in kinds} <= documented
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, typer.Abort])
+def test_interrupted_says_what_is_next(
+    error: type[BaseException], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C is status 130 and one line."""
+
+    def interrupted(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("pyrunenv.config.workspace.find_root", interrupted)
+    assert cli.run(["list"]) == 130
+    said = capsys.readouterr().err
+    assert said.strip() == "interrupted; what was finished is kept, and the next run goes on from there"
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    """--version names the program and a version."""
+    assert cli.run(["--version"]) == 0
+    assert re.fullmatch(r"pyrunenv \d+\.\d+\.\d+\n", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [("0", 0), ("1000000", 1_000_000), ("500MB", 500_000_000), ("20GB", 20 * 10**9), ("1.5 GiB", 3 << 29), ("1k", 1000),
+     (" 2 tib ", 2 << 40)],
+)  # fmt: skip
+def test_sizes_are_read(text: str, count: int) -> None:
+    """Powers of ten and of two, with and without the B."""
+    assert parse_size(text) == count
+
+
+@pytest.mark.parametrize("text", ["", "much", "-1", "1.2.3", "5 XB", "GB", "i", "1i", "1ib"])
+def test_what_is_no_size_is_refused(text: str) -> None:
+    """Anything else is a usage error that names it."""
+    with pytest.raises(errors.UsageError, match="is not a size"):
+        parse_size(text)

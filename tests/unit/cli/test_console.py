@@ -1,0 +1,171 @@
+"""What a person sees: lines, colours, errors, tables, in every kind of stream."""
+
+from __future__ import annotations
+
+import io
+import logging
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from pyrunenv import cli, secrets
+from pyrunenv.cli import console
+from pyrunenv.errors import PyrunenvError, UnsafeArchive
+
+FAILURE = UnsafeArchive("a.whl was refused", notes=["first\nsecond line", "third"], hint="do this\nor that")
+RENDERED = """\
+error[unsafe-archive]: a.whl was refused
+  first
+  second line
+  third
+hint: do this
+or that
+"""
+
+
+class Terminal(io.StringIO):
+    """A stream that says that it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture(autouse=True)
+def _as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Leave verbosity and logging as they were; nothing of the shell decides on colours."""
+    for name in ("NO_COLOR", "TERM"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(cli, "_heed_signals", lambda: None)
+    root = logging.getLogger("pyrunenv")
+    handlers, level, propagate, state = root.handlers[:], root.level, root.propagate, dict(console._state)
+    yield
+    root.handlers[:], root.level, root.propagate = handlers, level, propagate
+    console._state.update(state)
+
+
+def test_an_error_has_its_code_notes_and_hint(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each line of a note is indented; nothing goes to standard output."""
+    console.Console().error(FAILURE)
+    assert capsys.readouterr() == ("", RENDERED)
+
+
+def test_a_terminal_gets_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The words are the same as on a pipe, with the prefixes painted."""
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    console.Console().error(FAILURE)
+    console.Console().warn("beware", ["of it"])
+    painted = terminal.getvalue()
+    assert painted.startswith("\x1b[1;31merror[unsafe-archive]\x1b[0m: a.whl")
+    assert "\x1b[1;36mhint\x1b[0m: do this" in painted
+    assert painted.endswith("\x1b[33mwarning\x1b[0m: beware\n  note: of it\n")
+
+
+@pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
+def test_who_wants_no_colours_gets_none(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    """NO_COLOR and a dumb terminal are heeded."""
+    monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    console.Console().error(FAILURE)
+    assert terminal.getvalue() == RENDERED
+
+
+def test_an_empty_no_color_counts_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By no-color.org the variable must be present and not empty."""
+    monkeypatch.setenv("NO_COLOR", "")
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    console.Console().error(FAILURE)
+    assert "\x1b[" in terminal.getvalue()
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "cp437", "shift_jis"])
+def test_what_a_terminal_cannot_show_is_escaped(monkeypatch: pytest.MonkeyPatch, encoding: str) -> None:
+    """Names of any script, and surrogates of a broken file name, are printed everywhere without an exception."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding=encoding) for _ in range(2))
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", err)
+    shown = console.Console()
+    for text in ("naïve/ключ/环境/🐍", "broken \udcff"):
+        shown.result(text)
+        shown.table(("name",), [(text,)])
+        shown.error(PyrunenvError(text, notes=[text], hint=text))
+        shown.warn(text)
+    for stream in (out, err):
+        stream.flush()
+        written = stream.buffer.getvalue()  # type: ignore[attr-defined]
+        assert b"\\udcff" in written
+        assert b"\\U0001f40d" in written
+
+
+def test_quiet_keeps_warnings_and_errors(capsys: pytest.CaptureFixture[str]) -> None:
+    """With -q notes are silent, the rest is not."""
+    console.set_verbosity(0, True)
+    shown = console.Console()
+    shown.note("by the way")
+    shown.warn("beware")
+    shown.error(PyrunenvError("failed"))
+    assert capsys.readouterr().err == "warning: beware\nerror[failed]: failed\n"
+
+
+DECIDED = "INFO pyrunenv.x: decided\n"
+RAN = "DEBUG pyrunenv.x: ran https://****@host/x\n"
+
+
+@pytest.mark.parametrize(("verbose", "said"), [(0, ""), (1, DECIDED), (2, DECIDED + RAN), (3, DECIDED + RAN)])
+def test_verbosity_shows_decisions_then_programs(capsys: pytest.CaptureFixture[str], verbose: int, said: str) -> None:
+    """-v shows what was decided, -vv every program that is run as well; each masked."""
+    console.set_verbosity(verbose, False)
+    log = logging.getLogger("pyrunenv.x")
+    log.info("decided")
+    log.debug("ran https://user:secret@host/x")
+    assert capsys.readouterr().err == said
+
+
+def test_secrets_are_masked_wherever_they_appear(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A registered password is in no message, note, hint, table or result."""
+    monkeypatch.setattr(secrets, "_known", set())
+    secrets.register("hunter2!")
+    shown = console.Console()
+    shown.error(PyrunenvError("a hunter2! b", notes=["hunter2!"], hint="hunter2!"))
+    shown.warn("hunter2!", ["hunter2!"])
+    shown.note("hunter2!")
+    shown.result("hunter2!")
+    shown.table(("x",), [("hunter2!",)])
+    shown.defect(ValueError("hunter2!"))
+    out, err = capsys.readouterr()
+    assert "hunter2!" not in out + err
+    assert (out + err).count("****") == 9
+
+
+def test_tables_are_aligned(capsys: pytest.CaptureFixture[str]) -> None:
+    """Numbers end at one column, words begin at one; no line ends with spaces."""
+    console.Console().table(("name", "size", "state"), [("a", "5 B", ""), ("longer", "12.0 kB", "ok")], right=(1,))
+    assert capsys.readouterr().out == "name       size  state\na           5 B\nlonger  12.0 kB  ok\n"
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (1_500_000, "1.5 MB"), (2_340_000_000, "2.34 GB")],
+)
+def test_sizes(count: int, text: str) -> None:
+    """Sizes are in powers of ten."""
+    assert console.size(count) == text
+
+
+@pytest.mark.parametrize(("words", "traceback"), [([], False), (["-v"], True)])
+def test_a_defect_is_no_traceback_unless_asked_for(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, words: list[str], traceback: bool
+) -> None:
+    """What should not have happened is error[internal] with status 70; -v adds where it happened."""
+
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("out of cheese")
+
+    monkeypatch.setattr("pyrunenv.config.workspace.find_root", broken)
+    assert cli.run(["list", *words]) == 70
+    said = capsys.readouterr().err
+    assert said.startswith("error[internal]: RuntimeError: out of cheese\n")
+    assert ("Traceback (most recent call last)" in said) is traceback
+    assert "hint: this is a defect of pyrunenv" in said
