@@ -53,7 +53,7 @@ class Gate:
         """Return a member's path without `.` and empty parts, or refuse it."""
         if "\\" in raw or raw.startswith("/") or (raw[1:2] == ":" and raw[0].isalpha()):
             self.refuse(raw, "its path is absolute or holds a backslash")
-        if "\0" in raw or any("\ud800" <= char <= "\udfff" for char in raw):
+        if "\0" in raw or (not raw.isascii() and any("\ud800" <= char <= "\udfff" for char in raw)):
             self.refuse(ascii(raw), "its name is not text")
         parts = [part for part in raw.split("/") if part not in ("", ".")]
         if ".." in parts:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pyrunenv.bundle.listing import Listing
     from pyrunenv.lock.run import Target
 
-RECIPE = 1
+RECIPE = 2
 """Raised whenever this program makes other bytes from the same inputs."""
 
 

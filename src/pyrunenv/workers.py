@@ -6,6 +6,7 @@ there. They end with the program whatever ends it: each looks for its parent, an
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -15,11 +16,13 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from itertools import repeat
 from multiprocessing.synchronize import Event
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
+from pyrunenv import logs
 from pyrunenv.errors import ProcessFailed
 
 _LOOK = 0.2
@@ -49,15 +52,19 @@ class Workers:
 
     def run(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> tuple[_T, float]:
         """Call a module's function in a worker; returns its result and its seconds, or raises what it raised."""
-        future: Future[tuple[Any, float]] = self._pool.submit(_timed, function, args, kwargs)
+        future: Future[_Outcome] = self._pool.submit(_observed, function, args, kwargs)
         try:
-            return future.result()
+            outcome = future.result()
         except BrokenProcessPool as error:
             raise ProcessFailed(
                 "a worker process was killed",
                 notes=["the system ends processes so when memory runs out"],
                 hint="run again, with a smaller --jobs; what is finished is kept",
             ) from error
+        logs.replay(outcome.records)
+        if outcome.error is not None:
+            raise outcome.error
+        return outcome.result, outcome.seconds
 
     def map(self, function: Callable[..., _T], arguments: Sequence[tuple[Any, ...]]) -> list[_T]:
         """Call a quick function with each of many arguments; returns the results in their order."""
@@ -69,9 +76,24 @@ def _spread(function: Callable[..., _T], arguments: tuple[Any, ...]) -> _T:
     return function(*arguments)
 
 
-def _timed(function: Callable[..., Any], args: Any, kwargs: Any) -> tuple[Any, float]:
+@dataclass
+class _Outcome:
+    """What came of a call: its result or error, how long it took, and what it logged."""
+
+    seconds: float
+    records: list[logging.LogRecord]
+    result: Any = None
+    error: Exception | None = None
+
+
+def _observed(function: Callable[..., Any], args: Any, kwargs: Any) -> _Outcome:
     started = time.monotonic()
-    return function(*args, **kwargs), time.monotonic() - started
+    with logs.collected() as records:
+        try:
+            result, failure = function(*args, **kwargs), None
+        except Exception as error:
+            result, failure = None, error
+    return _Outcome(time.monotonic() - started, records, result, failure)
 
 
 def _nothing() -> None:

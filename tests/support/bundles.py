@@ -7,7 +7,8 @@ import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pyrunenv.archives import Entry, write_tar
+from pyrunenv.archives import Entry
+from pyrunenv.trees import write_tar
 
 
 @dataclass(frozen=True)

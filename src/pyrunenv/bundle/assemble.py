@@ -83,7 +83,7 @@ def _fill(
     cache: WheelCache,
     copies: Sequence[PlannedCopy],
 ) -> None:
-    from pyrunenv.archives import extract_tree
+    from pyrunenv.trees import extract_tree
 
     root.mkdir()
     extract_tree(interpreter.tar, root)

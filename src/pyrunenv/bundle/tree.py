@@ -7,14 +7,15 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
-from pyrunenv.archives import tree_entries
 from pyrunenv.errors import AssembleError
+from pyrunenv.members import Kind
+from pyrunenv.trees import tree_entries
 
 # Formats whose data is compressed already. What is small is compressed anyway, and saves the flushes around it.
 _COMPRESSED = (".whl", ".zip", ".gz", ".xz", ".bz2", ".zst", ".png", ".jpg")
 _SMALL = 1 << 17
+_READ = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
 @dataclass(frozen=True)
@@ -23,18 +24,18 @@ class Member:
 
     name: str
     path: str
-    kind: int
+    kind: Kind
     executable: bool = False
     size: int = 0
     target: str = ""
 
     @property
     def is_folder(self) -> bool:
-        return self.kind == stat.S_IFDIR
+        return self.kind == "folder"
 
     @property
     def is_link(self) -> bool:
-        return self.kind == stat.S_IFLNK
+        return self.kind == "link"
 
     @property
     def mode(self) -> int:
@@ -50,25 +51,27 @@ class Member:
 
     def chunks(self, size: int) -> Iterator[bytes]:
         """Yield a file's bytes, ``size`` at a time (nothing of what is none); raises AssembleError if it changes."""
-        if self.kind != stat.S_IFREG:
+        if self.kind != "file":
             return
         left = self.size
-        with open(self.path, "rb", buffering=0) as stream:  # noqa: PTH123 - a Path each would cost more than the reading
-            while left:
-                chunk = _read(stream, min(size, left))
-                if not chunk:
-                    break
-                left -= len(chunk)
-                yield chunk
-            if left or stream.read(1):
-                raise AssembleError(f"`{self.name}` changed while it was packed", hint="build it again")
+        handle = os.open(self.path, _READ)
+        try:
+            while left > size:
+                yield self._read(handle, size)
+                left -= size
+            # one byte more than there should be: that there is none need not be asked for on its own
+            yield self._read(handle, left, 1)
+        finally:
+            os.close(handle)
 
-
-def _read(stream: BinaryIO, size: int) -> bytes:
-    chunk = stream.read(size)
-    while len(chunk) < size and (more := stream.read(size - len(chunk))):
-        chunk += more
-    return chunk
+    def _read(self, handle: int, size: int, more: int = 0) -> bytes:
+        """Read ``size`` bytes; raises AssembleError where there are fewer, or one of ``more``."""
+        chunk = os.read(handle, size + more)
+        while len(chunk) < size and (rest := os.read(handle, size + more - len(chunk))):
+            chunk += rest
+        if len(chunk) != size:
+            raise AssembleError(f"`{self.name}` changed while it was packed", hint="build it again")
+        return chunk
 
 
 def members(root: Path) -> list[Member]:
@@ -77,14 +80,16 @@ def members(root: Path) -> list[Member]:
 
 
 def _member(path: str, name: str, status: os.stat_result) -> Member:
-    kind = stat.S_IFMT(status.st_mode)
-    target = os.readlink(path) if kind == stat.S_IFLNK else ""  # noqa: PTH115
+    mode = status.st_mode
+    target = os.readlink(path) if stat.S_ISLNK(mode) else ""  # noqa: PTH115
     try:
         (name + target).encode()
     except UnicodeEncodeError:
         raise AssembleError(f"the name of `{name!a}` is not UTF-8, which no other platform can hold") from None
-    if kind == stat.S_IFREG:
-        return Member(name, path, kind, bool(status.st_mode & 0o111), status.st_size)
-    if kind in (stat.S_IFLNK, stat.S_IFDIR):
-        return Member(name, path, kind, target=target)
+    if stat.S_ISREG(mode):
+        return Member(name, path, "file", bool(mode & 0o111), status.st_size)
+    if stat.S_ISLNK(mode):
+        return Member(name, path, "link", target=target)
+    if stat.S_ISDIR(mode):
+        return Member(name, path, "folder")
     raise AssembleError(f"`{name}` is neither a file, a folder nor a link", hint="remove it, and build again")

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pyrunenv import platforms
-from pyrunenv.build import Builder, BuildOptions, BuildReport
+from pyrunenv.build import Builder, BuildReport
 from pyrunenv.cli import options
 from pyrunenv.cli.console import Console, size
 from pyrunenv.cli.lock import failures_of
 from pyrunenv.cli.progress import bars, fetching
 from pyrunenv.errors import ConfigError, UsageError
+from pyrunenv.steps import BuildOptions
 
 if TYPE_CHECKING:
     from pyrunenv.config.workspace import Workspace

@@ -13,10 +13,10 @@ from pyrunenv.cli.console import Console, size
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from pyrunenv.build import Built
     from pyrunenv.fetch.cache import Cache
     from pyrunenv.fetch.download import Download, Fetcher
     from pyrunenv.lock.run import Target
+    from pyrunenv.steps import Built
 
 
 @contextmanager
@@ -42,7 +42,7 @@ class _Shown:
 
 
 class Bars:
-    """A :class:`pyrunenv.build.Reporter`: one bar for the bytes, one line for each target."""
+    """A :class:`pyrunenv.steps.Reporter`: one bar for the bytes, one line for each target."""
 
     def __init__(self, console: Console, shown: _Shown | None) -> None:
         self._console = console

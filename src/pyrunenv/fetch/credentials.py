@@ -21,7 +21,7 @@ from pyrunenv import secrets
 from pyrunenv.secrets import strip_credentials
 
 if TYPE_CHECKING:
-    from pyrunenv.config.schema import Registries
+    from pyrunenv.config.schema import PythonConfig, Registries
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 # What requests and pip read; uv and Python's own ssl module know SSL_CERT_FILE and SSL_CERT_DIR alone.
@@ -69,6 +69,14 @@ class Credentials:
                     self._logins[registry.url] = (_origin(parts), parts.path, registry.login)
         return named
 
+    def learn_url(self, url: str) -> None:
+        """Remember the login in the URL of a file, or of a folder of files; a URL without one changes nothing."""
+        bare = strip_credentials(url)
+        parts = urlsplit(bare)
+        if (login := _userinfo(urlsplit(url))) is not None:
+            with self._lock:
+                self._logins[bare] = (_origin(parts), parts.path, login)
+
     def find(self, url: str) -> Login | None:
         """Return the login for a URL: its own, that of a registry of its origin (nearest path first), or netrc's."""
         parts = urlsplit(url)
@@ -92,6 +100,16 @@ known = Credentials()
 def learn(registries: Registries) -> None:
     """Remember the logins of a target's registries, so that files they serve can be downloaded."""
     known.learn(registries)
+
+
+def learn_interpreters(python: PythonConfig) -> None:
+    """Remember the logins of a target's interpreters: its mirror, and the archives of all platforms.
+
+    Locks name these files without a login.
+    """
+    for url in (python.mirror, *(archive.url for archive in python.archives.values())):
+        if url is not None:
+            known.learn_url(url)
 
 
 def named_registries(registries: Registries) -> list[tuple[str, str]]:

@@ -12,6 +12,7 @@ from pyrunenv import platforms
 from pyrunenv.errors import InterpreterError, UsageError
 from pyrunenv.lock.model import LockedInterpreter
 from pyrunenv.platforms import Platform
+from pyrunenv.secrets import strip_credentials
 
 _DATE = re.compile(r"/(\d{8})/")
 _INSTALL_ONLY = re.compile(r"-install_only(_stripped)?\.tar\.gz$")
@@ -38,7 +39,10 @@ class PythonSource(Protocol):
 
 
 def choose(python: PythonSource, python_version: str, platform: Platform) -> LockedInterpreter:
-    """Return the interpreter of a target; raises InterpreterError that says what there is instead."""
+    """Return the interpreter of a target, its URL without a login; raises InterpreterError that says what there is instead.
+
+    :func:`pyrunenv.fetch.credentials.learn_interpreters` remembers the logins for the download.
+    """
     if python.source == "archive":
         return _archive(python, python_version, platform)
     if python.source == "local":
@@ -54,7 +58,7 @@ def _archive(python: PythonSource, version: str, platform: Platform) -> LockedIn
             notes=[f"python.source is `archive`, and python.archives.{platform} is missing"],
             hint=f"add python.archives.{platform} with `url` and `sha256`",
         )
-    return LockedInterpreter("archive", version, url=found.url, sha256=found.sha256)
+    return LockedInterpreter("archive", version, url=strip_credentials(found.url), sha256=found.sha256)
 
 
 def _local(version: str, platform: Platform) -> LockedInterpreter:
@@ -100,7 +104,7 @@ def _standalone(python: PythonSource, version: str, platform: Platform) -> Locke
         )
     if python.mirror and found:
         # the convention of UV_PYTHON_INSTALL_MIRROR: everything before /<date>/ is replaced
-        url = python.mirror.rstrip("/") + url[found.start() :]
+        url = strip_credentials(python.mirror).rstrip("/") + url[found.start() :]
     return LockedInterpreter("standalone", version, build, url, sha256)
 
 

@@ -76,7 +76,12 @@ def _scrub(tree: Tree, prefixes: Sequence[str]) -> None:
             tree.update(path, partial(every.sysconfigdata, path=path))
         elif path.endswith(".pc"):
             tree.update(path, every.pkgconfig)
-        elif (found := identify(tree.read(path, ENOUGH))) is None:
-            tree.update(path, partial(telling.text, path=path))
-        elif found[0] == "elf":
-            tree.update(path, private.binary)
+        else:
+            tree.update(path, partial(_plain, telling=telling, private=private, path=path))
+
+
+def _plain(content: bytes, telling: Scrubber, private: Scrubber, path: str) -> bytes | None:
+    found = identify(content[:ENOUGH])
+    if found is None:
+        return telling.text(content, path)
+    return private.binary(content) if found[0] == "elf" else content

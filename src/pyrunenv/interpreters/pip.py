@@ -11,13 +11,18 @@ import hashlib
 import posixpath
 import re
 import tempfile
+from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 
 from pyrunenv.archives import read_archive
 from pyrunenv.errors import InterpreterError
 from pyrunenv.interpreters.layout import Layout
 from pyrunenv.interpreters.tree import Tree
 
+_RECORD = re.compile(r"[^/]+\.dist-info/RECORD")
+_unpacking = Lock()  # who comes second waits for what the first unpacks
 _BUNDLED = re.compile(r"ensurepip/_bundled/(pip|setuptools)-[^/]+\.whl$")
 
 # sh runs the second line, python takes it for a string: no path is in it, and spaces do no harm.
@@ -56,23 +61,38 @@ def install_pip(tree: Tree, layout: Layout, folder: Path) -> None:
 
 def _install(tree: Tree, layout: Layout, wheel: str, scripts: dict[str, bytes], folder: Path) -> None:
     site = layout.site_packages
-    installed: dict[str, bytes] = dict(scripts)
-    record = ""
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".pip-", suffix=".tmp") as scratch:
-        copy = Path(scratch, posixpath.basename(wheel))
-        copy.write_bytes(tree.read(wheel))
-        for entry in read_archive(copy):
-            if entry.path.endswith(".dist-info/RECORD"):
-                record = f"{site}/{entry.path}"
-            elif entry.kind == "file" and "__pycache__" not in entry.path:
-                installed[f"{site}/{entry.path}"] = entry.content
-    if not record:
+    with _unpacking:
+        unpacked = _unpack(tree.read(wheel), posixpath.basename(wheel), folder)
+    record = next(filter(_RECORD.fullmatch, unpacked), None)
+    if record is None:
         raise InterpreterError(f"`{wheel}` of the interpreter has no RECORD")
-    installed[posixpath.join(posixpath.dirname(record), "INSTALLER")] = b"pip\n"
-    rows = [_row(posixpath.relpath(path, site), content) for path, content in installed.items()]
-    installed[record] = "".join(sorted([*rows, f"{posixpath.relpath(record, site)},,\n"])).encode()
-    for path, content in installed.items():
-        tree.add(path, content, executable=path in scripts)
+    rows = [row for _, row in unpacked.values()]
+    for path, content in scripts.items():
+        rows.append(_row(posixpath.relpath(path, site), content))
+        tree.add(path, content, executable=True)
+    for path, (content, _) in unpacked.items():
+        tree.add(f"{site}/{path}", content if path != record else "".join(sorted(rows)).encode())
+
+
+@lru_cache(maxsize=2)
+def _unpack(wheel: bytes, name: str, folder: Path) -> Mapping[str, tuple[bytes, str]]:
+    """Return what a wheel installs into site-packages: contents and rows of RECORD by path, RECORD's own content empty.
+
+    Kept, since one run makes the interpreters of several platforms portable, and all of a version carry the same pip:
+    unpacking it takes 0.1 s of processor time.
+    """
+    unpacked: dict[str, tuple[bytes, str]] = {}
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".pip-", suffix=".tmp") as scratch:
+        copy = Path(scratch, name)
+        copy.write_bytes(wheel)
+        for entry in read_archive(copy):
+            if _RECORD.fullmatch(entry.path):
+                unpacked[entry.path] = (b"", f"{entry.path},,\n")
+                installer = posixpath.join(posixpath.dirname(entry.path), "INSTALLER")
+                unpacked[installer] = (b"pip\n", _row(installer, b"pip\n"))
+            elif entry.kind == "file" and "__pycache__" not in entry.path:
+                unpacked[entry.path] = (entry.content, _row(entry.path, entry.content))
+    return unpacked
 
 
 def _row(path: str, content: bytes) -> str:

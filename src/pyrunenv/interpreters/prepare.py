@@ -10,16 +10,17 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from pyrunenv.errors import CacheError, InterpreterError
-from pyrunenv.files import atomic_path, digest_of, sha256_file, write_json
+from pyrunenv.files import CHUNK, atomic_path, digest_of, sha256_file, write_json
 from pyrunenv.interpreters.layout import Layout
 from pyrunenv.lock.model import Floors, LockedInterpreter
 from pyrunenv.platforms import Platform
 
-RECIPE = 1
+RECIPE = 2
 """Raised whenever the same source makes another tree."""
 
 MTIME = 315_532_800
@@ -167,14 +168,17 @@ def _from_archive(archive: Path, url: str, layout: Layout, tar: Path, allow_othe
 
     name = url.partition("?")[0].rstrip("/").rpartition("/")[2].replace("%2B", "+")
     with Tree(tar.parent) as tree:
-        deciding, reading = Root(name), Root(name)
+        root = Root(name)
 
-        def wanted(path: str) -> bool:
-            below = deciding.below(path)
-            return below is not None and layout.place(below) is not None
+        @cache
+        def placed(path: str) -> str | None:
+            below = root.below(path)
+            return None if below is None else layout.place(below)
 
-        for entry in read_archive(archive, wanted=wanted, name=name, windows=layout.platform.windows):
-            place = layout.place(reading.below(entry.path) or "")
+        for entry in read_archive(
+            archive, wanted=lambda path: placed(path) is not None, name=name, windows=layout.platform.windows
+        ):
+            place = placed(entry.path)
             if place is None or entry.kind == "folder":
                 continue
             if entry.kind == "link":
@@ -210,15 +214,15 @@ def _finish(
     tree: Any, layout: Layout, tar: Path, name: str, *, prefixes: list[str], allow_other_patch: bool,
     warnings: list[str] | None = None, host_files: Mapping[str, tuple[int, int]] | None = None,
 ) -> _Facts:  # fmt: skip
-    from pyrunenv.archives import write_tar
     from pyrunenv.interpreters.finish import finish
     from pyrunenv.interpreters.floors import tree_floor
+    from pyrunenv.trees import write_tar
 
     finish(tree, layout, name, prefixes=prefixes, folder=tar.parent)
     version = _version(tree, layout, name, allow_other_patch)
     floor = tree_floor(tree, layout.platform)
     with atomic_path(tar) as temporary:
-        with temporary.open("wb") as out:
+        with temporary.open("wb", buffering=CHUNK) as out:
             write_tar(tree.entries(), out, MTIME)
         temporary.chmod(0o644)
         digest = sha256_file(temporary)

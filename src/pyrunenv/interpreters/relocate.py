@@ -26,6 +26,7 @@ _GLIBC_OWN = re.compile(
     r"(ld-linux.*|ld64|ld|libc|libm|libmvec|libpthread|libdl|librt|libutil|libresolv|libanl|libnss_\w+|libthread_db|"
     r"libBrokenLocale|libc_malloc_debug|linux-vdso)\.so(\.[12368])?(\.\d+)*"
 )
+_CERTIFICATES = re.compile(rb"\0(/[^\0]*)/cert\.pem\0")
 _NEEDED = re.compile(r"^\s*(\S+) => (/.+?|not found)(?: \(0x[0-9a-f]+\))?$", re.MULTILINE)
 
 
@@ -92,7 +93,33 @@ def _bring(tree: Tree, name: str, place: Path, result: Relocated) -> None:
     real = place.resolve()
     status = real.stat()
     result.host_files[str(real)] = (status.st_size, status.st_mtime_ns)
-    tree.add(f"lib/{name}", strip(real.read_bytes()), executable=True)
+    content = strip(real.read_bytes())
+    if name.startswith("libcrypto."):
+        content = find_certificates(content, result)
+    tree.add(f"lib/{name}", content, executable=True)
+
+
+def find_certificates(libcrypto: bytes, result: Relocated) -> bytes:
+    """Let OpenSSL find a target's certificates: in ``/etc/ssl``, where most distributions have them in OpenSSL's form.
+
+    What was compiled in is the build machine's place: Debian's own ``/usr/lib/ssl``, which only holds links to there, or
+    a folder of the installation. ``/etc/pki/tls`` is left: Red Hat's have it all, and not all of them the other
+    (https://github.com/astral-sh/python-build-standalone/issues/858).
+    """
+    found = _CERTIFICATES.search(libcrypto)
+    if found is None or found[1] == b"/etc/ssl":
+        return libcrypto
+    # A path means the same with more slashes: the length stays, and so does the end, which other strings may share.
+    slashes = b"/" * (len(found[1]) - len(b"/etcssl"))
+    if found[1] == b"/etc/pki/tls" or not slashes:
+        result.warnings.append(
+            f"its OpenSSL looks for certificates in {found[1].decode(errors='replace')}, as on this machine: set "
+            "SSL_CERT_FILE where a system has them elsewhere, or use python.source `standalone`"
+        )
+        return libcrypto
+    for name in (b"/certs\0", b"/cert.pem\0"):
+        libcrypto = libcrypto.replace(b"\0" + found[1] + name, b"\0/etc" + slashes + b"ssl" + name)
+    return libcrypto
 
 
 def _set_rpaths(tree: Tree, layout: Layout, natives: Iterable[str], folder: Path) -> None:
@@ -144,7 +171,8 @@ def check_macos(tree: Tree, prefix: Path) -> None:
     for path in tree.files():
         if tree.read(path, 4) not in (b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe"):
             continue
-        for binary in lief.MachO.parse(io.BytesIO(tree.read(path)), lief.MachO.ParserConfig.quick) or ():
+        parsed = lief.MachO.parse(io.BytesIO(tree.read(path)), lief.MachO.ParserConfig.quick)
+        for binary in parsed or ():  # a name for it keeps it alive: lief's iterators do not
             for library in binary.libraries:
                 name = str(library.name)
                 loads = library.command != lief.MachO.LoadCommand.TYPE.ID_DYLIB

@@ -18,7 +18,8 @@ class Tree:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._spool = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed by __exit__
+        # unbuffered, since whole files are written and read
+        self._spool = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115 - closed by __exit__
         self._end = 0
         self._files: dict[str, tuple[int, int, bool]] = {}
         self._links: dict[str, str] = {}
@@ -38,7 +39,9 @@ class Tree:
         """Add a file, or replace it (and a link of that name)."""
         self._links.pop(path, None)
         self._spool.seek(self._end)
-        self._spool.write(content)
+        left = memoryview(content)
+        while left:
+            left = left[self._spool.write(left) :]
         self._files[path] = (self._end, len(content), executable)
         self._end += len(content)
 
@@ -59,7 +62,11 @@ class Tree:
         """Return a file's content, or its first ``size`` bytes."""
         offset, length, _ = self._files[path]
         self._spool.seek(offset)
-        return self._spool.read(length if size is None else min(size, length))
+        wanted = length if size is None else min(size, length)
+        content = self._spool.read(wanted)
+        while len(content) < wanted and (more := self._spool.read(wanted - len(content))):
+            content += more
+        return content
 
     def executable(self, path: str) -> bool:
         return self._files[path][2]

@@ -46,7 +46,12 @@ def lock_inputs(config: TargetConfig, platform: Platform, python_version: str) -
         "consumers": [[c.name, list(c.requirements), c.ensure] for c in config.consumers],
         "registries": registries,
         "floor": floor,
-        "interpreter": [python.source, python.build, python.mirror, archive and [archive.url, archive.sha256]],
+        "interpreter": [
+            python.source,
+            python.build,
+            python.mirror and strip_credentials(python.mirror),
+            archive and [strip_credentials(archive.url), archive.sha256],
+        ],
     }
     return {name: digest_of(value)[:16] for name, value in values.items()}
 

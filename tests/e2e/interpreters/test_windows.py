@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from pyrunenv.archives import extract_tree
 from pyrunenv.interpreters import prepare
 from pyrunenv.lock.model import Floors, LockedInterpreter
 from pyrunenv.platforms import PLATFORMS
+from pyrunenv.trees import extract_tree
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
 WINE = next((found for w in ("/usr/lib/wine/wine64", "wine64", "wine") if (found := shutil.which(w))), None)

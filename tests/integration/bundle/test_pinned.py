@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parents[3] / "src"
-DIGEST = "55a178ed78e2b31b927d6abc2cb524434060e377ecd1df383dbc667ee1eb9ad5"
-# Every block kind: text (level 6), tables of mostly zeros (level 9), noise, and a second block with a dictionary.
+DIGEST = "a78ce7672df60ab9a2b20390709cbe97efb161a68c566ac87cfd840707d251a6"
+# Every block kind: text (levels 6 and 3), tables of mostly zeros (level 9), noise, and a second block with a dictionary.
 PROGRAM = f"""
 import hashlib, random, sys
 sys.path[:0] = {[str(SOURCE), *sys.path]!r}
-from pyrunenv.bundle.deflate import crc32, deflate
+from pyrunenv.bundle.deflate import crc32, deflate, plain_from
 chosen = random.Random(1)
 words = [bytes(chosen.choices(b"abcdefghij_\\n", k=chosen.randint(2, 9))) for _ in range(3000)]
 text = b" ".join(chosen.choices(words, k=60000))
@@ -26,6 +26,8 @@ total = hashlib.sha256()
 for block in (text, table, noise, text[:70000] + table[:70000] + noise[:30000] + bytes(200000)):
     total.update(deflate(block))
     total.update(deflate(block, (noise + text)[-32768:]))
+    total.update(deflate(block, (noise + text)[-32768:], quick=True))
+    total.update(str(plain_from(noise + block)).encode())
     total.update(str(crc32(block, 0)).encode())
 print(total.hexdigest())
 """

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from pyrunenv import platforms
-from pyrunenv.archives import extract_tree
 from pyrunenv.errors import InterpreterError
 from pyrunenv.interpreters import PreparedInterpreter, local, prepare
 from pyrunenv.interpreters.layout import Layout
 from pyrunenv.lock.model import Floors, LockedInterpreter
+from pyrunenv.trees import extract_tree
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="relocation is tried on Linux alone"),
@@ -154,6 +154,16 @@ def test_nothing_of_the_build_machine_is_left(tree: Path, version: str) -> None:
         "_distutils_hack",
         "distutils-precedence.pth",
     }
+
+
+def test_certificates_are_looked_for_where_most_systems_have_them(tree: Path) -> None:
+    """OpenSSL's own default is no folder of this machine alone: Debian's is only there on Debian."""
+    code = "import ssl; paths = ssl.get_default_verify_paths(); print(paths.openssl_cafile, paths.openssl_capath)"
+    done = subprocess.run(
+        ["env", "-i", tree / "bin" / "python", "-c", code], capture_output=True, text=True, check=True
+    )
+    places = [os.path.normpath(place) for place in done.stdout.split()]
+    assert places in (["/etc/ssl/cert.pem", "/etc/ssl/certs"], ["/etc/pki/tls/cert.pem", "/etc/pki/tls/certs"])
 
 
 def test_pip_is_there_and_whole(tree: Path) -> None:

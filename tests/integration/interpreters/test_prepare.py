@@ -18,11 +18,11 @@ from pathlib import Path
 import pytest
 from support.interpreters import JUNK, make_interpreter_archives, program
 
-from pyrunenv.archives import extract_tree
 from pyrunenv.errors import CacheError, InterpreterError, UnsafeArchive
 from pyrunenv.interpreters import PreparedInterpreter, prepare
 from pyrunenv.lock.model import Floors, LockedInterpreter
 from pyrunenv.platforms import PLATFORMS
+from pyrunenv.trees import extract_tree
 
 VERSION = "3.12.10"
 Archives = dict[str, tuple[Path, str]]

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from support.bundles import noise, text
 
 from pyrunenv.bundle import deflate
-from pyrunenv.bundle.deflate import BLOCK, END, STORED_BLOCK, Deflater, deflater, store, store_or_deflate
+from pyrunenv.bundle.deflate import BLOCK, END, STORED_BLOCK, Deflater, deflater, plain_from, store
 
 
-def compress(parts: list[tuple[bytes, bool]], jobs: int) -> bytes:
-    with deflater(jobs) as blocks:
+def compress(parts: list[tuple[bytes, bool]], jobs: int, *, quick: bool = False) -> bytes:
+    with deflater(jobs, quick=quick) as blocks:
         return joined(blocks, parts)
 
 
@@ -79,13 +79,40 @@ def test_stored_blocks_hold_any_length(size: int) -> None:
 
 def test_a_wheel_of_uncompressed_files_is_compressed() -> None:
     """A wheel that was zipped without compression would else make the archive larger than gzip does."""
-    assert sum(map(len, store_or_deflate(text(STORED_BLOCK)))) < STORED_BLOCK / 2
+    assert len(compress([(text(STORED_BLOCK), True)], 1)) < STORED_BLOCK / 2
+
+
+@pytest.mark.parametrize("size", [0, 1, 9_000, 40_000, 300_000])
+def test_the_plain_end_of_a_wheel_is_compressed(size: int) -> None:
+    """A zip ends with its directory: all but at most a step of it is found, and what stands before it is stored."""
+    data = noise(STORED_BLOCK - size) + text(size)
+    start = plain_from(data)
+    assert start >= STORED_BLOCK - size - deflate._STEP
+    assert start <= STORED_BLOCK - size + deflate._STEP
+    stream = compress([(data, True)], 2)
+    assert inflate(stream) == data
+    assert len(stream) < STORED_BLOCK - 0.4 * (STORED_BLOCK - start) + 100
+
+
+@pytest.mark.parametrize("data", [b"", b"x", bytes(100), noise(100), noise(70_000), text(70_000)])
+def test_data_of_any_length_is_looked_at(data: bytes) -> None:
+    """Shorter data than a sample or a step is no special case."""
+    assert plain_from(data) == (0 if len(set(data)) < 30 and len(data) > 99 else len(data))
+
+
+def test_quick_compression_is_read_alike() -> None:
+    """Another level for the same blocks: other bytes, the same content, about as many."""
+    data = text(3 * BLOCK)
+    quick, usual = compress([(data, False)], 2, quick=True), compress([(data, False)], 2)
+    assert inflate(quick) == data
+    assert quick != usual
+    assert 0.9 * len(usual) < len(quick) < 1.2 * len(usual)
 
 
 def test_noise_is_stored() -> None:
     """What gains nothing is stored: its bytes stand in the stream as they are."""
     data = noise(STORED_BLOCK)
-    assert bytes(store_or_deflate(data)[1]) == data[:65535]
+    assert data[:65535] in compress([(data, True)], 1)
 
 
 def test_few_blocks_are_in_memory_at_once() -> None:
@@ -100,7 +127,7 @@ def test_few_blocks_are_in_memory_at_once() -> None:
 def test_a_failing_block_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a thread raises reaches the caller, and no thread is left waiting."""
 
-    def broken(data: bytes, dictionary: bytes = b"") -> bytes:
+    def broken(data: bytes, dictionary: bytes = b"", *, quick: bool = False) -> bytes:
         raise MemoryError("no room")
 
     monkeypatch.setattr(deflate, "deflate", broken)

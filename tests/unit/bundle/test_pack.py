@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.bundles import make_bundle, noise
+from support.bundles import make_bundle, noise, text
 
 from pyrunenv.bundle import pack as module
-from pyrunenv.bundle import zipped
+from pyrunenv.bundle import tree, zipped
 from pyrunenv.bundle.pack import Packed, pack
 from pyrunenv.errors import AssembleError
 
@@ -100,6 +100,31 @@ def test_wheels_are_stored_but_for_those_that_shrink(tgz: tuple[Path, Packed], b
 def test_the_bytes_are_pinned(tgz: tuple[Path, Packed]) -> None:
     """Another compressor, tar writer or block size shows here, and calls for a new recipe number."""
     assert tgz[1].sha256 == "37e5081d76b6e82dd803a06a7627e1b1ffca5d495b59a340ef012f24e6ebcfe2"
+
+
+def test_a_bundle_of_wheels_is_packed_quickly_and_its_bytes_are_pinned(bundle: Path, tmp_path: Path) -> None:
+    """Where plain data is at most a fifth, it takes a lower level; the tar inside is what it would be anyway."""
+    copy = shutil.copytree(bundle, tmp_path / "copy", symlinks=True)
+    assert not module._is_mostly_compressed(tree.members(copy))
+    (copy / "packages/more-1-py3-none-any.whl").write_bytes(noise(3_000_000, 4) + text(50_000, 5))
+    assert module._is_mostly_compressed(tree.members(copy))
+    packed = pack(copy, tmp_path / "a.tgz", mtime=EPOCH, jobs=2)
+    assert packed.sha256 == "a415266ff7203b0540836029063bc0c0c5686d67f6c1e60046db0bd3ba747076"
+    assert gzip.decompress((tmp_path / "a.tgz").read_bytes()) == b"".join(
+        data for data, _ in module._tar_stream(tree.members(copy), EPOCH)
+    )
+
+
+def test_headers_are_those_that_tarfile_makes(bundle: Path, tmp_path: Path) -> None:
+    """A tar of the same members by the standard library is the same, byte for byte."""
+    expected = io.BytesIO()
+    with tarfile.open(fileobj=expected, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for member in tree.members(bundle):
+            info = tarfile.TarInfo(member.name)
+            info.mode, info.mtime, info.size, info.linkname = member.mode, EPOCH, member.size, member.target
+            info.type = {"file": tarfile.REGTYPE, "folder": tarfile.DIRTYPE, "link": tarfile.SYMTYPE}[member.kind]
+            archive.addfile(info, io.BytesIO(b"".join(member.chunks(1000))))
+    assert b"".join(data for data, _ in module._tar_stream(tree.members(bundle), EPOCH)) == expected.getvalue()
 
 
 @pytest.mark.parametrize("suffix", ["tgz", "zip"])

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 from support.fetching import clean_environment
 
-from pyrunenv.config.schema import Registries, Registry
+from pyrunenv.config.schema import PythonConfig, Registries, Registry
+from pyrunenv.fetch import credentials as module
 from pyrunenv.fetch.credentials import (
     Credentials,
     Login,
+    learn_interpreters,
     named_registries,
     registries_for,
     registry_environment,
@@ -156,3 +158,17 @@ def test_one_registry_listed_twice_is_told_once() -> None:
     known = registries("https://host/simple", "https://me:password@host/simple")
     assert named_registries(known) == [("default", "https://host/simple")]
     assert registry_environment(known, {})["UV_INDEX_DEFAULT_PASSWORD"] == "password"
+
+
+def test_logins_of_interpreters_are_learnt_for_their_downloads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mirror's files and an archive get the login that stood in the config's URL; a registry's own stays its own."""
+    known = credentials(registries("https://reg:pw-of-registry@host/simple"))
+    monkeypatch.setattr(module, "known", known)
+    archive = {"url": "https://arch:pw-of-archive@files.test/x.tgz", "sha256": "ab" * 32}
+    learn_interpreters(PythonConfig(mirror="https://mir:pw-of-mirror@host/pbs", archives={"linux-x64": archive}))  # type: ignore[dict-item]
+    assert known.find("https://host/pbs/20250529/cpython.tar.gz") == Login("mir", "pw-of-mirror")
+    assert known.find("https://host/simple/six/") == Login("reg", "pw-of-registry")
+    assert known.find("https://files.test/x.tgz") == Login("arch", "pw-of-archive")
+    assert "pw-of" not in mask("pw-of-archive pw-of-mirror")
+    learn_interpreters(PythonConfig(mirror="https://other.test/pbs"))
+    assert known.find("https://other.test/pbs/x") is None

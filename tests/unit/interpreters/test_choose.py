@@ -92,3 +92,12 @@ def test_local_is_for_the_hosts_platform_alone() -> None:
         if platform != here:
             with pytest.raises(InterpreterError, match=platform.key):
                 choose(python(source="local"), "3.12.10", platform)
+
+
+def test_a_login_in_a_mirrors_or_archives_url_is_in_no_lock() -> None:
+    """Locks are committed: the URL that they hold has no user and no password."""
+    platform = PLATFORMS["linux-x64"]
+    mirrored = choose(python(mirror="https://me:s3cret@mirror.test/pbs"), "3.12.10", platform)
+    assert mirrored == choose(python(mirror="https://mirror.test/pbs"), "3.12.10", platform)
+    given = {"linux-x64": SimpleNamespace(url="https://me:s3cret@a.test:8443/x.zip", sha256="ab" * 32)}
+    assert choose(python(source="archive", archives=given), "3.12.10", platform).url == "https://a.test:8443/x.zip"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from pyrunenv.errors import InterpreterError
-from pyrunenv.interpreters.scrub import Scrubber, build_paths, clean_flags
+from pyrunenv.interpreters.scrub import Scrubber, _as_path, build_paths, clean_flags
 
 
 @pytest.mark.parametrize(
@@ -97,3 +100,14 @@ def test_binaries_keep_their_length_and_the_tail_that_other_strings_share() -> N
     assert len(cleaned) == len(content)
     assert b"home" not in cleaned
     assert cleaned.count(b"/3.12.1") == 2
+
+
+@given(
+    st.lists(st.sampled_from([b"/in", b"-I", b"-L", b"-", b".", b"x", b"/", b"}", b" ", b"\0", b"\n"])).map(b"".join)
+)
+@example(b"/in")
+@example(b"-I/in/in -X/in ./in")
+def test_a_path_is_found_where_a_plain_look_behind_finds_it(content: bytes) -> None:
+    """What stands before a path is judged after it, for speed; the places are those of the pattern that says so first."""
+    slow = re.compile(rb"(?:(?<![\w./)}\]-])|(?<=-[ILF]))/in(?![\w.-])")
+    assert [m.span() for m in _as_path("/in").finditer(content)] == [m.span() for m in slow.finditer(content)]

@@ -55,6 +55,17 @@ def test_what_changes_no_resolution_keeps_a_lock_current(more: dict[str, Any]) -
     assert inputs({**BASE, **plain}) == inputs({**BASE, **plain, **more})
 
 
+def test_a_login_for_an_interpreter_is_no_input() -> None:
+    """Another password for a mirror or an archive leaves a lock current; another host does not."""
+
+    def asked(host: str) -> dict[str, str]:
+        archives = {"linux-x64": {"url": f"https://{host}/x.tgz", "sha256": "ab" * 32}}
+        return inputs({**BASE, "python": {"source": "archive", "mirror": f"https://{host}/pbs", "archives": archives}})
+
+    assert asked("me:one@host.test") == asked("me:two@host.test") == asked("host.test")
+    assert changed(asked("host.test"), asked("other.test")) == ("interpreter",)
+
+
 def test_platform_and_python_are_inputs() -> None:
     """A lock of one target is never taken for another's."""
     assert set(changed(inputs(BASE), inputs(BASE, "macosx-x64"))) == {"platform", "floor"}

@@ -1,0 +1,109 @@
+"""Trees on disk, and the tars of them that the cache keeps, which no one else writes."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from pyrunenv import ustar
+
+if TYPE_CHECKING:
+    from pyrunenv.archives import Entry
+
+_NEW = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+_BY_HANDLE = {os.chmod, os.utime} <= os.supports_fd
+
+
+def write_tar(entries: Iterable[Entry], out: BinaryIO, mtime: int) -> None:
+    """Write entries in the order given as an uncompressed tar whose bytes depend on them and ``mtime`` alone."""
+    size = 0
+    for entry in entries:
+        mode = 0o777 if entry.kind == "link" else 0o755 if entry.executable or entry.kind == "folder" else 0o644
+        content = entry.content
+        header = ustar.header(entry.path, entry.kind, mode=mode, mtime=mtime, size=len(content), target=entry.target)
+        filling = ustar.padding(len(content))
+        out.writelines((header, content, filling))
+        size += len(header) + len(content) + len(filling)
+    out.write(ustar.end(size))
+
+
+def extract_tree(tar: Path, folder: Path) -> None:
+    """Unpack a tar of :func:`write_tar` into ``folder``: modes 644 and 755 whatever the umask, its times kept.
+
+    The tar is taken as whole and ours (its digest was checked); archives of others are for
+    :func:`pyrunenv.archives.read_archive`.
+    """
+    top = os.path.join(folder, "")  # noqa: PTH118 - a Path each would cost more than the writing
+    made = {""}
+    files = _Files()
+    last = 0
+    with tar.open("rb", buffering=1 << 18) as stream:
+        for member in ustar.read(stream):
+            name, last = member.name, max(last, member.mtime)
+            _make_folders(top, name if member.kind == "folder" else name.rpartition("/")[0], made)
+            if member.kind == "link":
+                os.symlink(member.target, top + name)  # noqa: PTH211
+                if os.utime in os.supports_follow_symlinks:
+                    os.utime(top + name, (member.mtime, member.mtime), follow_symlinks=False)
+            elif member.kind == "file":
+                files.write(top + name, member)
+    for name in sorted(made - {""}, reverse=True):
+        os.utime(top + name, (last, last))
+
+
+class _Files:
+    """Writes the files of one tree.
+
+    By handles instead of Python's file objects, and without a chmod where none is needed, 1,400 files take 60 ms of
+    processor time and not 88; making them empty takes the system 38.
+    """
+
+    def __init__(self) -> None:
+        self._given: dict[int, bool] = {}
+
+    def write(self, path: str, member: ustar.Member) -> None:
+        """Make a file with a member's content, mode and time."""
+        mode, times = member.mode, (member.mtime, member.mtime)
+        handle = os.open(path, _NEW, mode)
+        try:
+            left = memoryview(member.content)
+            while left:
+                left = left[os.write(handle, left) :]
+            if mode not in self._given:  # the umask, or the folder's default ACL, is the same for all files of a tree
+                self._given[mode] = stat.S_IMODE(os.fstat(handle).st_mode) == mode
+            if _BY_HANDLE:
+                if not self._given[mode]:
+                    os.chmod(handle, mode)  # noqa: PTH101
+                os.utime(handle, times)
+        finally:
+            os.close(handle)
+        if not _BY_HANDLE:
+            os.chmod(path, mode)  # noqa: PTH101
+            os.utime(path, times)
+
+
+def _make_folders(top: str, name: str, made: set[str]) -> None:
+    if name not in made:
+        _make_folders(top, name.rpartition("/")[0], made)
+        made.add(name)
+        os.makedirs(top + name, exist_ok=True)  # noqa: PTH103
+        os.chmod(top + name, 0o755)  # noqa: PTH101
+
+
+def tree_entries(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
+    """Yield everything below a folder with its own status (links are not followed), sorted bytewise by posix path."""
+    found: list[tuple[bytes, str, os.stat_result]] = []
+    pending = [("", os.fspath(folder))]
+    while pending:
+        prefix, place = pending.pop()
+        with os.scandir(place) as entries:
+            for entry in entries:
+                name, status = prefix + entry.name, entry.stat(follow_symlinks=False)
+                found.append((os.fsencode(name), name, status))
+                if stat.S_ISDIR(status.st_mode):
+                    pending.append((name + "/", entry.path))
+    found.sort(key=lambda item: item[0])
+    return ((name, status) for _, name, status in found)
