@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
-from pyrunenv.errors import UsageError
+from pyrunenv.errors import FetchError, UsageError
 from pyrunenv.lock.model import Floors
 from pyrunenv.lock.run import LockedTarget, Target
 from pyrunenv.logs import of_target
@@ -207,7 +207,13 @@ class TargetBuild:
         run.check_running()
         self.copies = copies_of(self.target)
         self.wanted = run.wanted(self.target)
-        self._download()
+        try:
+            self._download()
+        except FetchError as error:
+            # what else is missing is said in the same breath
+            if isinstance(other := self._prepared.exception(), FetchError):
+                error.notes = (*error.notes, f"and: {other.message}", *other.notes)
+            raise
         interpreter = self._prepared.result()
         run.check_running()
         wheels = [(package.wheel.filename, package.wheel.sha256) for package in self.locked.lock.packages]

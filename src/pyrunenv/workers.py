@@ -18,7 +18,6 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import repeat
-from multiprocessing.synchronize import Event
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
@@ -36,7 +35,8 @@ class Workers:
     def __init__(self, count: int) -> None:
         context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
         self._count = count
-        self._stop: Event = context.Event()
+        # Not an Event: setting one waits for ever once a process that waited on it was killed.
+        self._stop = context.Value("b", 0, lock=False)
         self._pool = ProcessPoolExecutor(
             count, mp_context=context, initializer=_begin, initargs=(os.getpid(), self._stop)
         )
@@ -47,7 +47,7 @@ class Workers:
 
     def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
         if kind is not None:
-            self._stop.set()
+            self._stop.value = 1
         self._pool.shutdown(wait=kind is None, cancel_futures=True)
 
     def run(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> tuple[_T, float]:
@@ -100,13 +100,14 @@ def _nothing() -> None:
     """Makes the pool start its processes."""
 
 
-def _begin(parent: int, stop: Event) -> None:
-    """Set a worker up: the terminal's Ctrl-C is the parent's to answer."""
+def _begin(parent: int, stop: Any) -> None:
+    """Set a worker up: the terminal's Ctrl-C is the parent's to answer, and its own answer to SIGTERM is not for here."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     def watch() -> None:
-        while os.getppid() == parent and not stop.wait(_LOOK):
-            pass
+        while os.getppid() == parent and not stop.value:
+            time.sleep(_LOOK)
         os._exit(1)
 
     threading.Thread(target=watch, name="watch", daemon=True).start()
