@@ -1,8 +1,8 @@
 """What the headers of a program or library say that it needs: versions of glibc's symbols, or a version of macOS.
 
 Read from the few bytes that hold it (System V gABI, chapter 4; LSB 5.0, "Symbol Versioning"; Apple's mach-o/loader.h).
-lief says the same (``tests/unit/interpreters/test_needs.py``), but importing it takes 0.4 s of processor time, a sixth
-of what a whole build for one platform takes, and it parses a file whole.
+lief says the same (``tests/unit/interpreters/test_needs.py``), but importing it takes each process 0.4 s of processor
+time, and it parses a file whole: 756 libraries of wheels for four platforms in 4.8 s, which take 0.09 s here.
 """
 
 from __future__ import annotations
