@@ -111,6 +111,22 @@ def second_run(root: Path, cache: Path) -> float:
     return statistics.median(times)
 
 
+def one_round(scratch: Path, number: int) -> tuple[dict[str, float], float]:
+    """Build with empty caches, then let the peer download; returns our figures and the peer's seconds."""
+    archives = make_interpreter_archives(scratch / "interpreters", VERSION, platforms=PLATFORMS)
+    root = workspace(scratch / "workspace", archives)
+    ours = build(root, scratch / "cache")
+    (scratch / "peer").mkdir()
+    peer, total = download(files_of(root), scratch / "peer")
+    print(
+        f"round {number + 1}: {total / 1e6:.0f} MB in {peer:.1f} s by the peer; "
+        f"assembled after {ours['assembled']:.1f} s, packed after {ours['packed']:.1f} s, "
+        f"peak memory {ours['peak']:.0f} MB",
+        flush=True,
+    )
+    return ours, peer
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
@@ -118,24 +134,15 @@ def main() -> int:
     args = parser.parse_args()
     ratios: dict[str, list[float]] = {name: [] for name in BARS}
     figures: dict[str, float] = {}
-    for number in range(args.rounds):
-        with tempfile.TemporaryDirectory(prefix="pyrunenv-bench-") as name:
-            scratch = Path(name)
-            archives = make_interpreter_archives(scratch / "interpreters", VERSION, platforms=PLATFORMS)
-            root = workspace(scratch / "workspace", archives)
-            ours = build(root, scratch / "cache")
-            (scratch / "peer").mkdir()
-            peer, total = download(files_of(root), scratch / "peer")
+    # Rounds stay on disk until the end: right after many files were removed, some file systems are slow to make new ones.
+    with tempfile.TemporaryDirectory(prefix="pyrunenv-bench-") as folder:
+        for number in range(args.rounds):
+            ours, peer = one_round(Path(folder, str(number)), number)
             for name in ratios:
                 ratios[name].append(ours[name] / peer)
-            print(
-                f"round {number + 1}: {total / 1e6:.0f} MB in {peer:.1f} s by the peer; "
-                f"assembled after {ours['assembled']:.1f} s, packed after {ours['packed']:.1f} s, "
-                f"peak memory {ours['peak']:.0f} MB", flush=True,
-            )  # fmt: skip
-            if number == args.rounds - 1:
-                figures["second run"] = second_run(root, scratch / "cache")
             figures["peak memory"] = max(ours["peak"], figures.get("peak memory", 0.0))
+        last = Path(folder, str(args.rounds - 1))
+        figures["second run"] = second_run(last / "workspace", last / "cache")
     for name, values in ratios.items():
         figures[name] = statistics.median(values)
         print(f"{name:12} {figures[name]:6.2f} x the peer (median; bar {BARS[name]} x)")
