@@ -115,8 +115,10 @@ def one_round(scratch: Path, number: int) -> tuple[dict[str, float], float]:
     """Build with empty caches, then let the peer download; returns our figures and the peer's seconds."""
     archives = make_interpreter_archives(scratch / "interpreters", VERSION, platforms=PLATFORMS)
     root = workspace(scratch / "workspace", archives)
-    ours = build(root, scratch / "cache")
     (scratch / "peer").mkdir()
+    os.sync()  # what earlier rounds wrote is not written back at the expense of this one
+    ours = build(root, scratch / "cache")
+    os.sync()
     peer, total = download(files_of(root), scratch / "peer")
     print(
         f"round {number + 1}: {total / 1e6:.0f} MB in {peer:.1f} s by the peer; "
