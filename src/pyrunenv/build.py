@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Targets that are worked on at a time: each has two threads, which wait.
+# Targets that are worked on at a time: each has three threads, which wait.
 _IN_FLIGHT = 16
 # From so many targets on, looking at what is there is worth the start of worker processes.
 _MANY = 100
@@ -106,10 +106,10 @@ class Builder:
             learn(target.config.registries)
             learn_interpreters(target.config.python)
         # The workers first: they are made before there are threads. Each target then has one thread that waits for
-        # its interpreter, and one that waits for everything else.
+        # its interpreter, one for its wheels, and one for both.
         with (
             Workers(min(self.jobs, len(targets))) as workers,
-            ThreadPoolExecutor(2 * min(len(targets), _IN_FLIGHT), "target") as threads,
+            ThreadPoolExecutor(3 * min(len(targets), _IN_FLIGHT), "target") as threads,
         ):
             builds = {target: TargetBuild(self._run, target, workers, threads) for target in targets}
             try:

@@ -175,6 +175,7 @@ class TargetBuild:
         self.locked = locked
         if locked.made:
             self.seconds["lock"] = locked.seconds
+        self._downloaded = self.threads.submit(self._download)
         self.assembled = self.threads.submit(self._assemble)
 
     @of_target
@@ -201,30 +202,35 @@ class TargetBuild:
 
     @of_target
     def _assemble(self) -> None:
-        from pyrunenv.bundle.assemble import assemble
+        from pyrunenv.bundle.assemble import building_place, finish, unpack
 
         run = self.run
         run.check_running()
         self.copies = copies_of(self.target)
         self.wanted = run.wanted(self.target)
+        wheels = [(package.wheel.filename, package.wheel.sha256) for package in self.locked.lock.packages]
+        with building_place(self.bundle) as building:
+            if self._prepared.exception() is None:
+                self._work("assemble", unpack, building, self._prepared.result(), self.copies)
+            self._wait_for_wheels()
+            self._prepared.result()
+            run.check_running()
+            self.listing = self._work("assemble", finish, building, self.bundle, wheels, run.cache)
+
+    def _wait_for_wheels(self) -> None:
         try:
-            self._download()
+            self._downloaded.result()
         except FetchError as error:
             # what else is missing is said in the same breath
             if isinstance(other := self._prepared.exception(), FetchError):
                 error.notes = (*error.notes, f"and: {other.message}", *other.notes)
             raise
-        interpreter = self._prepared.result()
-        run.check_running()
-        wheels = [(package.wheel.filename, package.wheel.sha256) for package in self.locked.lock.packages]
-        self.listing = self._work(
-            "assemble", assemble, self.bundle,
-            interpreter=interpreter, wheels=wheels, cache=run.cache, copies=self.copies,
-        )  # fmt: skip
 
+    @of_target
     def _download(self) -> None:
         from pyrunenv.fetch.download import Download
 
+        self.run.check_running()
         wheels = [package.wheel for package in self.locked.lock.packages]
         self.run.reporter.downloading(self.target, sum(wheel.size or 0 for wheel in wheels))
         self.run.reporter.step(self.target, "fetch")

@@ -45,17 +45,44 @@ def assemble(
     ``wheels`` are pairs of file name and sha256, all of them in the cache. A bundle that was there is replaced by a
     rename, and stays as it is when this fails. Raises AssembleError.
     """
-    wanted = _distinct(wheels)
+    with building_place(target_dir) as building:
+        unpack(building, interpreter, copies)
+        return finish(building, target_dir, wheels, cache)
+
+
+@contextmanager
+def building_place(target_dir: Path) -> Iterator[Path]:
+    """Give a name beside ``target_dir`` to build at; while the block runs nobody else writes that bundle.
+
+    An OSError in the block becomes an AssembleError, and what was built is removed.
+    """
     with _room(target_dir), place_lock(target_dir):
         remove_stale(target_dir)
         building = temporary_sibling(target_dir, "")
         try:
-            _fill(building, interpreter, wanted, cache, copies)
-            listing = scan(building)
-            _replace(building, target_dir)
+            yield building
         except BaseException:
             remove_tree(building)
             raise
+
+
+def unpack(building: Path, interpreter: Interpreter, copies: Sequence[PlannedCopy]) -> None:
+    """Lay out all of a bundle but its wheels, which may still be on their way."""
+    from pyrunenv.trees import extract_tree
+
+    building.mkdir()
+    extract_tree(interpreter.tar, building)
+    (building / "packages").mkdir(exist_ok=True)
+    copy_all(copies, building)
+
+
+def finish(building: Path, target_dir: Path, wheels: Sequence[tuple[str, str]], cache: WheelCache) -> Listing:
+    """Add the wheels, put the bundle in its place, and return what lies in it."""
+    for name, sha256 in sorted(_distinct(wheels).items()):
+        cache.copy_to(sha256, building / "packages" / name)
+        _check_wheel(building / "packages" / name, sha256)
+    listing = scan(building)
+    _replace(building, target_dir)
     return listing
 
 
@@ -74,25 +101,6 @@ def _distinct(wheels: Sequence[tuple[str, str]]) -> dict[str, str]:
             hint="let one registry alone serve these packages",
         )
     return wanted
-
-
-def _fill(
-    root: Path,
-    interpreter: Interpreter,
-    wheels: dict[str, str],
-    cache: WheelCache,
-    copies: Sequence[PlannedCopy],
-) -> None:
-    from pyrunenv.trees import extract_tree
-
-    root.mkdir()
-    extract_tree(interpreter.tar, root)
-    packages = root / "packages"
-    packages.mkdir(exist_ok=True)
-    copy_all(copies, root)
-    for name, sha256 in sorted(wheels.items()):
-        cache.copy_to(sha256, packages / name)
-        _check_wheel(packages / name, sha256)
 
 
 def _check_wheel(path: Path, sha256: str) -> None:
