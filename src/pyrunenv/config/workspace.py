@@ -6,7 +6,7 @@ import difflib
 import fnmatch
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +14,6 @@ from pyrunenv.config.load import Findings, Unreadable, load_config
 from pyrunenv.config.merge import for_platform, merge, root_names
 from pyrunenv.config.package import CataloguePackage, Package, load_catalogue, load_package
 from pyrunenv.config.problems import Problem
-from pyrunenv.config.requirements import check_name
 from pyrunenv.config.schema import Config, TargetConfig
 from pyrunenv.errors import ConfigError, UsageError
 from pyrunenv.platforms import PLATFORMS, Platform
@@ -123,21 +122,6 @@ def load_workspace(root: Path, *, lenient: bool = False) -> Workspace:
         findings.warnings.extend(_unmatched_own(environment, own, shared))
     environments = tuple(environment for environment, _ in found)
     return Workspace(root, environments, catalogue, listed, tuple(dict.fromkeys(map(str, findings.warnings))))
-
-
-def unmatched_skips(target: TargetConfig, names_seen: Iterable[str]) -> tuple[str, ...]:
-    """Return the skipped names that no root and nothing in a closure has, once the lock knows what there is."""
-    return _unseen(target.skip, names_seen)
-
-
-def unmatched_sources(target: TargetConfig, names_seen: Iterable[str]) -> tuple[str, ...]:
-    """Return the names of ``forceSource`` and ``buildWheel`` that match nothing, roots and closures alike."""
-    return _unseen((*target.force_source, *target.build_wheel), names_seen)
-
-
-def _unseen(names: Iterable[str], names_seen: Iterable[str]) -> tuple[str, ...]:
-    seen = {check_name(name) for name in names_seen}
-    return tuple(name for name in dict.fromkeys(names) if name not in seen)
 
 
 def _matches(environment: Environment, pattern: str, here: Path) -> bool:

@@ -9,8 +9,7 @@ import pytest
 from support.workspaces import make_workspace, package_json, write_json
 
 from pyrunenv.config.requirements import parse_root
-from pyrunenv.config.schema import TargetConfig
-from pyrunenv.config.workspace import find_root, load_workspace, unmatched_skips, unmatched_sources
+from pyrunenv.config.workspace import find_root, load_workspace
 from pyrunenv.errors import ConfigError, UsageError
 from pyrunenv.platforms import PLATFORMS
 
@@ -191,14 +190,6 @@ def test_names_that_match_no_root_are_warned_about(tmp_path: Path) -> None:
         "python-3.12.10/config.json: packages.noDeps[1]: matches no root of this environment",
         "python-3.12.10/config.json: packages.skip.gone: takes back nothing: shared-config.json has no such entry",
     )
-
-
-def test_what_only_the_lock_can_know_is_left_to_it() -> None:
-    """Skips and builds are held against every name that the lock has seen, normalised."""
-    target = TargetConfig(skip={"a": "x", "b-c": "x"}, force_source={"d": "x"}, build_wheel={})
-    assert unmatched_skips(target, ["B_c", "z"]) == ("a",)
-    assert unmatched_sources(target, ["a"]) == ("d",)
-    assert unmatched_sources(target, ["D"]) == ()
 
 
 def test_consumers_paths_start_at_their_files_folder(tmp_path: Path) -> None:
