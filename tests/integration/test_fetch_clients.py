@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from installer.sources import WheelFile
 from support.fetching import clean_environment, download_of
 from support.index import AUTHORITY, IndexServer
 from support.wheels import make_sdist, make_wheel
@@ -123,8 +124,6 @@ def test_pip_downloads_from_it(tmp_path: Path, files: Path, formats: tuple[str, 
 
 def test_wheels_are_valid(tmp_path: Path, files: Path) -> None:
     """Their RECORD is right by a strict reader, and the same call makes the same bytes."""
-    from installer.sources import WheelFile
-
     wheel = files / "top_one-1.0-py3-none-any.whl"
     with WheelFile.open(wheel) as source:
         source.validate_record(validate_contents=True)
