@@ -17,7 +17,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from itertools import repeat
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
@@ -48,19 +47,14 @@ class Workers:
     def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
         if kind is not None:
             self._stop.value = 1
+            # What workers that are gone did not take is not waited for: it would never be taken.
+            if (calls := self._pool._call_queue) is not None:  # type: ignore[attr-defined]
+                calls.cancel_join_thread()
         self._pool.shutdown(wait=kind is None, cancel_futures=True)
 
     def run(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> tuple[_T, float]:
         """Call a module's function in a worker; returns its result and its seconds, or raises what it raised."""
-        future: Future[_Outcome] = self._pool.submit(_observed, function, args, kwargs)
-        try:
-            outcome = future.result()
-        except BrokenProcessPool as error:
-            raise ProcessFailed(
-                "a worker process was killed",
-                notes=["the system ends processes so when memory runs out"],
-                hint="run again, with a smaller --jobs; what is finished is kept",
-            ) from error
+        outcome = _result(self._pool.submit(_observed, function, args, kwargs))
         logs.replay(outcome.records)
         if outcome.error is not None:
             raise outcome.error
@@ -68,12 +62,29 @@ class Workers:
 
     def map(self, function: Callable[..., _T], arguments: Sequence[tuple[Any, ...]]) -> list[_T]:
         """Call a quick function with each of many arguments; returns the results in their order."""
-        pieces = max(1, len(arguments) // (4 * self._count))
-        return list(self._pool.map(_spread, repeat(function), arguments, chunksize=pieces))
+        size = max(1, len(arguments) // (4 * self._count))
+        # Not the pool's own map: on an interrupt that cancels its futures, and a worker that is killed at the same
+        # time then ends the pool's thread with an error.
+        futures = [
+            self._pool.submit(_spread, function, arguments[start : start + size])
+            for start in range(0, len(arguments), size)
+        ]
+        return [result for future in futures for result in _result(future)]
 
 
-def _spread(function: Callable[..., _T], arguments: tuple[Any, ...]) -> _T:
-    return function(*arguments)
+def _spread(function: Callable[..., _T], arguments: Sequence[tuple[Any, ...]]) -> list[_T]:
+    return [function(*each) for each in arguments]
+
+
+def _result(future: Future[_T]) -> _T:
+    try:
+        return future.result()
+    except BrokenProcessPool as error:
+        raise ProcessFailed(
+            "a worker process was killed",
+            notes=["the system ends processes so when memory runs out"],
+            hint="run again, with a smaller --jobs; what is finished is kept",
+        ) from error
 
 
 @dataclass
