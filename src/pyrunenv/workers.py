@@ -29,7 +29,7 @@ _T = TypeVar("_T")
 
 
 class Workers:
-    """A pool of ``count`` processes; a context manager that ends them, at once where the block raises."""
+    """A pool of ``count`` processes; a context manager that ends them, whatever they do where the block raises."""
 
     def __init__(self, count: int) -> None:
         context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
@@ -50,7 +50,8 @@ class Workers:
             # What workers that are gone did not take is not waited for: it would never be taken.
             if (calls := self._pool._call_queue) is not None:  # type: ignore[attr-defined]
                 calls.cancel_join_thread()
-        self._pool.shutdown(wait=kind is None, cancel_futures=True)
+        # The pool's thread is waited for in any case: one that is left over races with the end of the program.
+        self._pool.shutdown(wait=True, cancel_futures=True)
 
     def run(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> tuple[_T, float]:
         """Call a module's function in a worker; returns its result and its seconds, or raises what it raised."""
