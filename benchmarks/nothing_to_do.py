@@ -3,7 +3,9 @@
 A small workspace is built once from a local index and test-made interpreters (1400 files a bundle). Bars: 12 environments
 for 5 platforms under 1 second; the figure for 200 is extrapolated from the growth between 12 and 36, bar 6 seconds.
 
-    python -m benchmarks.nothing_to_do [--environments 12 36]
+    python -m benchmarks.nothing_to_do [--environments 12 36] [--small]
+
+``--small`` makes bundles of a few files, so that 200 environments can really be built: `--small --environments 12 200`.
 """
 
 from __future__ import annotations
@@ -38,10 +40,12 @@ def measure(world: World, count: int) -> float:
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--environments", type=int, nargs=2, default=(12, 36), metavar=("FEW", "MANY"))
-    few, many = parser.parse_args().environments
+    parser.add_argument("--small", action="store_true", help="bundles of a few files")
+    args = parser.parse_args()
+    few, many = args.environments
     with tempfile.TemporaryDirectory(prefix="pyrunenv-bench-") as name:
         environments = {f"3.12.10-v{number:03}": CONFIG for number in range(many)}
-        with make_world(Path(name) / "world", environments) as world:
+        with make_world(Path(name) / "world", environments, small=args.small) as world:
             world.run("build", "--all-platforms", "--quiet")
             small, large = measure(world, few), measure(world, many)
     each = (large - small) / (many - few)
