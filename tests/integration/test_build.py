@@ -7,6 +7,7 @@ import json
 import os
 import tarfile
 import tomllib
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 from packaging.pylock import Pylock
 from support.product import VERSION, World, make_world
-from support.workspaces import ALL_PLATFORMS
+from support.workspaces import ALL_PLATFORMS, package_json, write_json
 
 ROOTS = ["native", "chain", "pure==2.0"]
 CONFIG: dict[str, Any] = {
@@ -304,3 +305,27 @@ def test_an_unknown_environment_and_option_are_usage_errors(world: World) -> Non
     option = world.run("build", "--plattform", "x")
     assert option.status == 2
     assert "error[usage]" in option.stderr
+
+
+def test_an_artefact_may_ask_for_a_zip(world: World, tmp_path: Path) -> None:
+    """A .zip of the whole bundle with its run bits, the same bytes again, which the descriptor names; no .tgz."""
+    folder = world.environment_folder()
+    write_json(folder / "package.json", package_json(VERSION, archiveType="zip"))
+    platforms = ("--platform", "linux-x64", "--platform", "windows-x64")
+    assert world.run("build", *platforms).status == 0
+    archives = world.archives_built()
+    assert {name.rpartition("-main-1.0.0-")[2] for name in archives} == {"linux-x64.zip", "windows-x64.zip"}
+    archive = next(folder.glob("*-linux-x64.zip"))
+    bundle = folder / "pydist" / "linux-x64"
+    with zipfile.ZipFile(archive) as opened:
+        members = {info.filename: info for info in opened.infolist() if not info.is_dir()}
+        assert set(members) == {p.relative_to(bundle).as_posix() for p in bundle.rglob("*") if not p.is_dir()}
+        assert members["bin/python3.12"].external_attr >> 16 & 0o111 == 0o111
+        wheel = next(name for name in members if name.startswith("packages/native"))
+        assert opened.read(wheel) == (bundle / wheel).read_bytes()
+    descriptor = next((folder / "dist" / "artifacts").rglob("*.json")).read_text(encoding="utf-8")
+    assert "linux-x64.zip" in descriptor
+    assert ".tgz" not in descriptor
+    assert world.manifest("linux-x64")["archive"]["sha256"] == hashlib.sha256(archive.read_bytes()).hexdigest()
+    assert world.run("build", *platforms, "--force").status == 0
+    assert world.archives_built() == archives
