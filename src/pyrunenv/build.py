@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 # Targets that are worked on at a time: each has three threads, which wait.
 _IN_FLIGHT = 16
 # From so many targets on, looking at what is there is worth the start of worker processes.
-_MANY = 100
+_MANY = 40
 
 
 @dataclass
