@@ -100,11 +100,10 @@ class Builder:
         return [(question[0], answer) for question, answer in zip(questions, answers, strict=True)]
 
     def _build_all(self, targets: Sequence[Target], report: BuildReport) -> None:
-        from pyrunenv.fetch.credentials import learn, learn_interpreters
+        from pyrunenv.fetch.credentials import learn
 
         for target in targets:
-            learn(target.config.registries)
-            learn_interpreters(target.config.python)
+            learn(target.config)
         # The workers first: they are made before there are threads. Each target then has one thread that waits for
         # its interpreter, one for its wheels, and one for both.
         with (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import socket
 import subprocess
@@ -294,13 +295,28 @@ def test_a_password_is_nowhere(tmp_path: Path, way: str, registry: str, root: st
         assert (result.status, built.status) == ((0, 0) if root == "one" else (4, 1)), result.stderr + built.stderr
         assert any(b"pip\0compile" in arguments for arguments in watch.seen), "no resolver was seen"
         config = world.world.environment_folder() / "config.json"
-        spellings = {PASSWORD, PASSWORD.replace("/", "%2F").replace("@", "%40")}
+        header = base64.b64encode(f"reader:{PASSWORD}".encode()).decode()
+        spellings = {PASSWORD, PASSWORD.replace("/", "%2F").replace("@", "%40"), header}
         written = [p for p in tmp_path.rglob("*") if p.is_file() and p != config]
         for spelling in spellings:
             for text in (result.stdout, result.stderr, built.stdout, built.stderr):
                 assert spelling not in text
             assert not [arguments for arguments in watch.seen if spelling.encode() in arguments]
             assert [p for p in written if spelling.encode() in p.read_bytes()] == []
+
+
+def test_the_login_of_a_root_that_is_a_file_is_used_and_not_written(tmp_path: Path) -> None:
+    """A direct reference with a login is locked without it and downloaded with it."""
+    with lock_world(tmp_path, auth=("reader", PASSWORD)) as world:
+        wheel = make_wheel(world.private.folder, "one", "1.0")
+        url = f"{world.private.url_with_login.removesuffix('/simple')}/files/{wheel.name}"
+        world.configure(f"one @ {url}")
+        assert world.run().status == 0
+        result = world.world.run("build", "--platform", LINUX, env=world.env)
+        assert result.status == 0, result.stderr
+        assert world.world.wheels(LINUX) == {wheel.name}
+        text = world.world.environment_folder().joinpath(f"pylock.{LINUX}.toml").read_text(encoding="utf-8")
+        assert "reader" not in text
 
 
 def test_nobody_else_may_use_the_gate(world: LockWorld) -> None:

@@ -21,7 +21,7 @@ from pyrunenv import secrets
 from pyrunenv.secrets import strip_credentials
 
 if TYPE_CHECKING:
-    from pyrunenv.config.schema import PythonConfig, Registries
+    from pyrunenv.config.schema import Registries, TargetConfig
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 # What requests and pip read; uv and Python's own ssl module know SSL_CERT_FILE and SSL_CERT_DIR alone.
@@ -97,17 +97,17 @@ known = Credentials()
 """The logins of every registry that this process has heard of; what a session uses unless it is given others."""
 
 
-def learn(registries: Registries) -> None:
-    """Remember the logins of a target's registries, so that files they serve can be downloaded."""
-    known.learn(registries)
+def learn(config: TargetConfig) -> None:
+    """Remember the logins that a target's config holds, since locks name files without any.
 
-
-def learn_interpreters(python: PythonConfig) -> None:
-    """Remember the logins of a target's interpreters: its mirror, and the archives of all platforms.
-
-    Locks name these files without a login.
+    They stand in the URLs of registries, of the interpreters' mirror and archives, and of roots that are files.
     """
-    for url in (python.mirror, *(archive.url for archive in python.archives.values())):
+    from pyrunenv.config.requirements import parse_root
+
+    known.learn(config.registries)
+    archives = (archive.url for archive in config.python.archives.values())
+    roots = (parse_root(root).url for root in config.dependencies)
+    for url in (config.python.mirror, *archives, *roots):
         if url is not None:
             known.learn_url(url)
 

@@ -41,7 +41,7 @@ class PythonSource(Protocol):
 def choose(python: PythonSource, python_version: str, platform: Platform) -> LockedInterpreter:
     """Return the interpreter of a target, its URL without a login; raises InterpreterError that says what there is instead.
 
-    :func:`pyrunenv.fetch.credentials.learn_interpreters` remembers the logins for the download.
+    :func:`pyrunenv.fetch.credentials.learn` remembers the logins for the download.
     """
     if python.source == "archive":
         return _archive(python, python_version, platform)

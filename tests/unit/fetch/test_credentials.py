@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from support.fetching import clean_environment
 
-from pyrunenv.config.schema import PythonConfig, Registries, Registry
+from pyrunenv.config.schema import PythonConfig, Registries, Registry, TargetConfig
 from pyrunenv.fetch import credentials as module
 from pyrunenv.fetch.credentials import (
     Credentials,
     Login,
-    learn_interpreters,
+    learn,
     named_registries,
     registries_for,
     registry_environment,
@@ -160,15 +160,21 @@ def test_one_registry_listed_twice_is_told_once() -> None:
     assert registry_environment(known, {})["UV_INDEX_DEFAULT_PASSWORD"] == "password"
 
 
-def test_logins_of_interpreters_are_learnt_for_their_downloads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A mirror's files and an archive get the login that stood in the config's URL; a registry's own stays its own."""
-    known = credentials(registries("https://reg:pw-of-registry@host/simple"))
+def test_every_login_of_a_config_is_learnt_for_its_downloads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mirror's files, an archive and a root get the login that stood in their URL; a registry's own stays its own."""
+    known = credentials(Registries())
     monkeypatch.setattr(module, "known", known)
     archive = {"url": "https://arch:pw-of-archive@files.test/x.tgz", "sha256": "ab" * 32}
-    learn_interpreters(PythonConfig(mirror="https://mir:pw-of-mirror@host/pbs", archives={"linux-x64": archive}))  # type: ignore[dict-item]
+    config = TargetConfig(
+        registries=registries("https://reg:pw-of-registry@host/simple"),
+        python=PythonConfig(mirror="https://mir:pw-of-mirror@host/pbs", archives={"linux-x64": archive}),  # type: ignore[dict-item]
+        dependencies=("numpy==2.2.6", "one @ https://me:pw-of-root@roots.test/one-1.0-py3-none-any.whl"),
+    )
+    learn(config)
     assert known.find("https://host/pbs/20250529/cpython.tar.gz") == Login("mir", "pw-of-mirror")
     assert known.find("https://host/simple/six/") == Login("reg", "pw-of-registry")
     assert known.find("https://files.test/x.tgz") == Login("arch", "pw-of-archive")
-    assert "pw-of" not in mask("pw-of-archive pw-of-mirror")
-    learn_interpreters(PythonConfig(mirror="https://other.test/pbs"))
+    assert known.find("https://roots.test/one-1.0-py3-none-any.whl") == Login("me", "pw-of-root")
+    assert "pw-of" not in mask("pw-of-archive pw-of-mirror pw-of-root")
+    learn(TargetConfig(python=PythonConfig(mirror="https://other.test/pbs")))
     assert known.find("https://other.test/pbs/x") is None
