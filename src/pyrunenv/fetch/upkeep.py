@@ -35,9 +35,9 @@ class CacheInfo:
 
 @dataclass(frozen=True)
 class _Entry:
-    """Something that goes as a whole: a blob, a note, an unpacked interpreter."""
+    """Something that goes as a whole: a blob, a note, an interpreter's tar with its facts."""
 
-    path: Path
+    paths: tuple[Path, ...]
     used: float
     bytes: int
 
@@ -118,25 +118,30 @@ def _is_free(lock: Path) -> bool:
 
 
 def _prune_entries(cache: Cache, max_size: int) -> int:
-    entries = sorted(_entries(cache), key=lambda entry: (entry.used, entry.path))
+    entries = sorted(_entries(cache), key=lambda entry: (entry.used, entry.paths))
     total = sum(entry.bytes for entry in entries)
     removed = 0
     for entry in entries:
         if total - removed <= max_size:
             break
-        with cache.free(entry.path.name) as free:
+        with cache.free(entry.paths[0].name) as free:
             if free:
-                removed += _remove(cache, entry.path)
+                removed += sum(_remove(cache, path) for path in entry.paths)
     return removed
 
 
 def _entries(cache: Cache) -> Iterator[_Entry]:
-    for path in (*_files(cache.blobs), *_files(cache.metadata), *_children(cache.interpreters)):
+    tars = [(tar, tar.with_suffix(".json")) for tar in cache.interpreters.glob("*.tar") if _is_free(_lock_of(tar))]
+    for paths in (*((path,) for path in (*_files(cache.blobs), *_files(cache.metadata))), *tars):
         try:
-            used = path.stat().st_mtime
+            used = paths[0].stat().st_mtime
         except FileNotFoundError:
             continue
-        yield _Entry(path, used, _held(path).bytes)
+        yield _Entry(paths, used, sum(_held(path).bytes for path in paths))
+
+
+def _lock_of(tar: Path) -> Path:
+    return tar.with_suffix(".lock")
 
 
 def _remove(cache: Cache, path: Path) -> int:

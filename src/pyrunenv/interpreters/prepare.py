@@ -7,6 +7,7 @@ the installation) and :data:`RECIPE` alone. Temporary files are named ``.*.tmp``
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -112,6 +113,7 @@ def prepare(
                 notes.unlink(missing_ok=True)
                 facts = source.make(tar)
                 write_json(notes, asdict(facts))
+            os.utime(tar)  # used now: `cache prune` removes what was not for longest
     except OSError as error:
         raise CacheError(
             f"cannot prepare the interpreter in {folder}: {error.strerror or error}",

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from support.fetching import damage, put
 
 from pyrunenv.fetch.cache import Cache
@@ -91,11 +92,14 @@ def test_prune_removes_what_the_dead_left_and_nothing_of_the_living(cache: Cache
 def test_prune_passes_over_what_is_in_use(cache: Cache) -> None:
     """A blob or interpreter whose lock somebody holds is not pruned."""
     sha256 = put(cache, b"wheel")
-    (cache.interpreters / "cpython").mkdir(parents=True)
-    (cache.interpreters / "cpython" / "python").write_bytes(b"123")
-    with cache.lock(sha256), cache.lock("cpython"):
+    tar = cache.interpreters / "0123.tar"
+    tar.parent.mkdir(parents=True)
+    tar.write_bytes(b"123")
+    tar.with_suffix(".json").write_bytes(b"{}")
+    with cache.lock(sha256), FileLock(tar.with_suffix(".lock")):
         assert cache.prune(0) == 0
-    assert cache.prune(0) == 8
+    assert cache.prune(0) == 10
+    assert cache.info().bytes == 0
 
 
 def test_an_unused_cache_needs_no_upkeep(cache: Cache) -> None:
