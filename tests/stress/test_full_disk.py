@@ -72,6 +72,7 @@ def check_message(result: Result, statuses: set[int]) -> None:
     assert "error[internal]" not in result.stderr
     assert "error[" in result.stderr
     assert "o space left on device" in result.stderr or "no space is left" in result.stderr, result.stderr
+    assert "hint: make room" in result.stderr or "hint: free some space" in result.stderr, result.stderr
 
 
 @pytest.mark.parametrize("kilobytes", [8, 64, 200, 500, 900, 1300])

@@ -2,42 +2,32 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from pyrunenv.bundle.copyfiles import PlannedCopy, folded, same_bytes
 from pyrunenv.bundle.listing import Listing, scan
-from pyrunenv.bundle.place import place_lock, remove_stale, temporary_sibling
+from pyrunenv.bundle.place import place_lock, remove_stale, temporary_sibling, written
 from pyrunenv.errors import AssembleError, UnsafeArchive
 from pyrunenv.files import remove_tree
 
+if TYPE_CHECKING:
+    from pyrunenv.fetch.cache import Cache
+    from pyrunenv.interpreters import PreparedInterpreter
+
 _checked: set[str] = set()
-
-
-class Interpreter(Protocol):
-    """What is needed of a prepared interpreter: a tar of its tree, in the bundle's layout."""
-
-    @property
-    def tar(self) -> Path: ...
-
-
-class WheelCache(Protocol):
-    """What is needed of the cache."""
-
-    def copy_to(self, sha256: str, target: Path) -> object: ...
 
 
 def assemble(
     target_dir: Path,
     *,
-    interpreter: Interpreter,
+    interpreter: PreparedInterpreter,
     wheels: Sequence[tuple[str, str]],
-    cache: WheelCache,
+    cache: Cache,
     copies: Sequence[PlannedCopy],
 ) -> Listing:
     """Make the bundle ``target_dir`` (``pydist/<platform>``) anew and return what lies in it.
@@ -56,7 +46,7 @@ def building_place(target_dir: Path) -> Iterator[Path]:
 
     An OSError in the block becomes an AssembleError, and what was built is removed.
     """
-    with _room(target_dir), place_lock(target_dir):
+    with written(f"cannot put {target_dir.parent.name}/{target_dir.name} together"), place_lock(target_dir):
         remove_stale(target_dir)
         building = temporary_sibling(target_dir, "")
         try:
@@ -66,7 +56,7 @@ def building_place(target_dir: Path) -> Iterator[Path]:
             raise
 
 
-def unpack(building: Path, interpreter: Interpreter, copies: Sequence[PlannedCopy]) -> None:
+def unpack(building: Path, interpreter: PreparedInterpreter, copies: Sequence[PlannedCopy]) -> None:
     """Lay out all of a bundle but its wheels, which may still be on their way."""
     from pyrunenv.trees import extract_tree
 
@@ -76,7 +66,7 @@ def unpack(building: Path, interpreter: Interpreter, copies: Sequence[PlannedCop
     copy_all(copies, building)
 
 
-def finish(building: Path, target_dir: Path, wheels: Sequence[tuple[str, str]], cache: WheelCache) -> Listing:
+def finish(building: Path, target_dir: Path, wheels: Sequence[tuple[str, str]], cache: Cache) -> Listing:
     """Add the wheels, put the bundle in its place, and return what lies in it."""
     for name, sha256 in sorted(_distinct(wheels).items()):
         cache.copy_to(sha256, building / "packages" / name)
@@ -182,17 +172,3 @@ def _replace(building: Path, target_dir: Path) -> None:
         aside.rename(target_dir)
         raise
     remove_tree(aside)
-
-
-@contextmanager
-def _room(target_dir: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        hint = "make room, and build again" if error.errno == errno.ENOSPC else None
-        where = [str(error.filename)] if error.filename else []
-        raise AssembleError(
-            f"cannot put {target_dir.parent.name}/{target_dir.name} together: {error.strerror or error}",
-            notes=where,
-            hint=hint,
-        ) from error

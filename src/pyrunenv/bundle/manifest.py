@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from pyrunenv.bundle.pack import Packed
@@ -17,40 +17,14 @@ from pyrunenv.files import write_json
 from pyrunenv.lock.model import Lock, LockedPackage, LockedRoot
 from pyrunenv.secrets import strip_credentials
 
+if TYPE_CHECKING:
+    from pyrunenv.config.package import Package
+    from pyrunenv.interpreters import PreparedInterpreter
+
 FORMAT = 1
 """Raised whenever a reader of older manifests would misread a new one."""
 
 _Key = tuple[str, str]
-
-
-class Interpreter(Protocol):
-    """What is told of a prepared interpreter."""
-
-    @property
-    def source(self) -> str: ...
-    @property
-    def version(self) -> str: ...
-    @property
-    def url(self) -> str | None: ...
-    @property
-    def sha256(self) -> str | None: ...
-    @property
-    def tree_digest(self) -> str: ...
-    @property
-    def floor(self) -> str | None: ...
-    @property
-    def floor_cause(self) -> str | None: ...
-    @property
-    def publishable(self) -> bool: ...
-
-
-class Package(Protocol):
-    """What is told of an environment's package.json."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def version(self) -> str: ...
 
 
 def manifest_path(environment_folder: Path, platform: str) -> Path:
@@ -63,7 +37,7 @@ def write(
     lock: Lock,
     package: Package,
     *,
-    interpreter: Interpreter,
+    interpreter: PreparedInterpreter,
     copies_digest: str,
     packed: Packed,
     recipe: int = 1,
@@ -85,7 +59,7 @@ def build(
     lock: Lock,
     package: Package,
     *,
-    interpreter: Interpreter,
+    interpreter: PreparedInterpreter,
     copies_digest: str,
     packed: Packed,
     wheel_sizes: Mapping[str, int],
@@ -126,7 +100,7 @@ def build(
     }
 
 
-def _interpreter(interpreter: Interpreter, lock: Lock) -> dict[str, Any]:
+def _interpreter(interpreter: PreparedInterpreter, lock: Lock) -> dict[str, Any]:
     return {
         "source": interpreter.source,
         "version": interpreter.version,

@@ -5,12 +5,10 @@ A ``.tgz`` is a POSIX.1-2001 tar in one gzip member (RFC 1952), a ``.zip`` follo
 
 from __future__ import annotations
 
-import errno
 import hashlib
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
@@ -18,9 +16,8 @@ from typing import TypeVar
 
 from pyrunenv import ustar
 from pyrunenv.bundle.deflate import END, STORED_BLOCK, Pieces, crc32, deflater
-from pyrunenv.bundle.place import place_lock, remove_stale
+from pyrunenv.bundle.place import place_lock, remove_stale, written
 from pyrunenv.bundle.tree import Member, members
-from pyrunenv.errors import AssembleError
 from pyrunenv.files import CHUNK, atomic_path, sha256_file
 
 T = TypeVar("T")
@@ -45,7 +42,7 @@ def pack(bundle: Path, archive: Path, *, mtime: int, jobs: int) -> Packed:
     ``mtime`` is every entry's time, in seconds since 1970. The archive appears whole or not at all; raises
     AssembleError where it cannot be written, the disk is full, or the bundle changes meanwhile.
     """
-    with place_lock(bundle), _writable(archive):
+    with place_lock(bundle), written(f"cannot pack {archive.name}"):
         remove_stale(archive)
         with atomic_path(archive) as temporary:
             packed = _pack_zip(bundle, temporary, mtime, jobs) if archive.suffix == ".zip" else None
@@ -177,13 +174,3 @@ class _Line:
         """Wait for all of it."""
         while self._pending:
             self._pending.popleft().result()
-
-
-@contextmanager
-def _writable(archive: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        hint = "make room, and build again" if error.errno == errno.ENOSPC else None
-        where = [str(error.filename)] if error.filename else []
-        raise AssembleError(f"cannot pack {archive.name}: {error.strerror or error}", notes=where, hint=hint) from error

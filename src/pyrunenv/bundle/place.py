@@ -7,7 +7,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pyrunenv.files import remove_tree
+from pyrunenv.errors import AssembleError
+from pyrunenv.files import NO_ROOM, remove_tree
+
+
+@contextmanager
+def written(message: str) -> Iterator[None]:
+    """Turn an OSError in the block into an AssembleError with this message."""
+    try:
+        yield
+    except OSError as error:
+        raise AssembleError(
+            f"{message}: {error.strerror or error}",
+            notes=[str(error.filename)] if error.filename else [],
+            hint="make room, and build again" if error.errno in NO_ROOM else None,
+        ) from error
 
 
 @contextmanager

@@ -23,12 +23,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from pyrunenv.errors import CacheError
-from pyrunenv.files import CHUNK, remove_tree
+from pyrunenv.files import CHUNK, NO_ROOM, remove_tree
 
 if TYPE_CHECKING:
     from pyrunenv.fetch.upkeep import CacheInfo
 
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+MAKE_ROOM = "free some space (`pyrunenv cache prune --max-size SIZE`), or move PYRUNENV_CACHE to another disk"
+"""What to do where the cache's disk is full."""
 _NO_RIGHT = (errno.EACCES, errno.EPERM, errno.EROFS)
 _NOT_OURS = (errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EBADF, errno.EPERM, errno.EIO)
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -221,10 +222,7 @@ class Cache:
 
     def failure(self, error: OSError, action: str, path: Path) -> CacheError:
         """Return the CacheError for what the file system refused."""
-        if error.errno in _NO_ROOM:
-            hint = "free some space (`pyrunenv cache prune --max-size SIZE`), or move PYRUNENV_CACHE to another disk"
-        else:
-            hint = "set PYRUNENV_CACHE to a folder that you can write to"
+        hint = MAKE_ROOM if error.errno in NO_ROOM else "set PYRUNENV_CACHE to a folder that you can write to"
         return _failure(error, f"the cache cannot {action} {path}", hint)
 
     def info(self) -> CacheInfo:
@@ -282,7 +280,7 @@ def _identity(status: os.stat_result) -> _Identity:
 
 
 def _failure(error: OSError, message: str, hint: str) -> CacheError:
-    if error.errno in _NO_ROOM:
+    if error.errno in NO_ROOM:
         return CacheError(f"{message}: no space is left on the disk", notes=[str(error)], hint=hint)
     if error.errno in _NO_RIGHT:
         return CacheError(f"{message}: permission is denied", notes=[str(error)], hint=hint)

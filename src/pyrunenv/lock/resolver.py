@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from pyrunenv import process
 from pyrunenv.config.schema import Registries
 from pyrunenv.errors import ProcessFailed, ResolverFailed
+from pyrunenv.fetch.cache import MAKE_ROOM
 from pyrunenv.lock.answers import (
     NO_SOLUTION,
     Edges,
@@ -52,6 +53,8 @@ _NOT_A_WHEEL = re.compile(
 _UNANSWERED = re.compile(r"Failed to fetch: `?(https?://[^\s`]+)`?")
 _LOGIN = "give its login in UV_INDEX_<NAME>_USERNAME and UV_INDEX_<NAME>_PASSWORD, in its URL, or in netrc"
 _REACH = "check its address in `registries`, the network and the proxy, then run again"
+# ENOSPC and EDQUOT, as Rust prints them
+_FULL = re.compile(r"\(os error (?:28|122)\)")
 _LOCKED_OUT = re.compile(r"An index (?:URL )?\((\S+)\) (?:could not be queried|returned a 40[13])[^\n]*")
 _FILE_KEYS = ("UV_SYSTEM_CERTS", "UV_NATIVE_TLS", "UV_INSECURE_HOST", "UV_KEYRING_PROVIDER", "UV_HTTP_RETRIES")
 
@@ -187,10 +190,12 @@ class Resolver:
                 f"the registry {_registry_of(found[1], self.registries)} does not answer",
                 notes=read_failure(text)[-6:], hint=_REACH,
             )  # fmt: skip
+        full = _FULL.search(text)
         raise ResolverFailed(
-            f"the resolver failed for {self.platform}", notes=read_failure(text)[-12:],
-            hint="check the registries in `registries` and the network, then run again",
-        )  # fmt: skip
+            f"the resolver failed for {self.platform}" + (": no space is left on the disk" if full else ""),
+            notes=read_failure(text)[-12:],
+            hint=MAKE_ROOM if full else "check the registries in `registries` and the network, then run again",
+        )
 
 
 def unanswered(silent: Sequence[Silence]) -> ResolverFailed:
