@@ -8,11 +8,11 @@ import json
 import re
 import shutil
 import tarfile
-import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from support.hostile import TarMember, add_to_tar, add_to_zip
 from support.product import VERSION, World, make_world
 from support.wheels import make_wheel
 from support.workspaces import write_json
@@ -29,19 +29,9 @@ def world(tmp_path: Path) -> Iterator[World]:
         yield made
 
 
-def add(path: Path, *members: tuple[str, bytes, int]) -> None:
-    """Add members to a wheel, whatever zipfile thinks of them."""
-    with zipfile.ZipFile(path, "a") as archive:
-        for name, content, mode in members:
-            info = zipfile.ZipInfo(name)
-            info.filename = info.orig_filename = name
-            info.external_attr = mode << 16
-            archive.writestr(info, content)
-
-
 def lie_about_size(path: Path) -> None:
     """Let the directory say of a member that it unpacks to 4 GiB: the declared limit is passed with the rest."""
-    add(path, ("evil/bomb", b"\0" * 70_000, 0o644), ("evil/bomb2", b"\0", 0o644))
+    add_to_zip(path, ("evil/bomb", b"\0" * 70_000, 0o644), ("evil/bomb2", b"\0", 0o644))
     content = bytearray(path.read_bytes())
     for name in (b"evil/bomb", b"evil/bomb2"):
         at = content.rindex(b"PK\1\2", 0, content.rindex(name))
@@ -49,16 +39,16 @@ def lie_about_size(path: Path) -> None:
     path.write_bytes(bytes(content))
 
 
-WHEELS: dict[str, tuple[Callable[[Path], None], str]] = {
-    "parent": (lambda p: add(p, ("evil/../../out", b"x", 0o644)), "evil/../../out"),
-    "absolute": (lambda p: add(p, ("/tmp/out", b"x", 0o644)), "/tmp/out"),
-    "drive": (lambda p: add(p, ("C:/out", b"x", 0o644)), "C:/out"),
-    "backslash": (lambda p: add(p, ("evil\\..\\out", b"x", 0o644)), "evil\\..\\out"),
-    "link": (lambda p: add(p, ("evil/link", b"../../out", 0o120777)), "evil/link"),
-    "device": (lambda p: add(p, ("evil/null", b"", 0o020666)), "evil/null"),
-    "case": (lambda p: add(p, ("evil/A.py", b"1", 0o644), ("evil/a.py", b"2", 0o644)), "evil/a.py"),
-    "reserved": (lambda p: add(p, ("evil/nul.txt", b"1", 0o644)), "evil/nul.txt"),
-    "below a file": (lambda p: add(p, ("evil/__init__.py/x", b"1", 0o644)), "evil/__init__.py/x"),
+WHEELS: dict[str, tuple[Callable[[Path], object], str]] = {
+    "parent": (lambda p: add_to_zip(p, ("evil/../../out", b"x", 0o644)), "evil/../../out"),
+    "absolute": (lambda p: add_to_zip(p, ("/tmp/out", b"x", 0o644)), "/tmp/out"),
+    "drive": (lambda p: add_to_zip(p, ("C:/out", b"x", 0o644)), "C:/out"),
+    "backslash": (lambda p: add_to_zip(p, ("evil\\..\\out", b"x", 0o644)), "evil\\..\\out"),
+    "link": (lambda p: add_to_zip(p, ("evil/link", b"../../out", 0o120777)), "evil/link"),
+    "device": (lambda p: add_to_zip(p, ("evil/null", b"", 0o020666)), "evil/null"),
+    "case": (lambda p: add_to_zip(p, ("evil/A.py", b"1", 0o644), ("evil/a.py", b"2", 0o644)), "evil/a.py"),
+    "reserved": (lambda p: add_to_zip(p, ("evil/nul.txt", b"1", 0o644)), "evil/nul.txt"),
+    "below a file": (lambda p: add_to_zip(p, ("evil/__init__.py/x", b"1", 0o644)), "evil/__init__.py/x"),
     "bomb": (lie_about_size, "evil/bomb"),
 }  # fmt: skip
 
@@ -91,7 +81,7 @@ def test_wheels_that_would_do_harm_are_refused(world: World, case: str) -> None:
 def test_a_wheel_with_two_members_of_one_name(world: World) -> None:
     """Which of them an installer takes is anybody's guess: refused."""
     path = make_wheel(world.index.folder, "evil", "1.0")
-    add(path, ("evil/__init__.py", b"import os", 0o644))
+    add_to_zip(path, ("evil/__init__.py", b"import os", 0o644))
     refused(world, "evil/__init__.py", path.name)
 
 
@@ -119,25 +109,17 @@ def test_a_wheel_that_is_no_zip(world: World) -> None:
     assert not world.archives_built()
 
 
-def tar_with(path: Path, *members: tuple[str, bytes | str, bytes]) -> None:
+def tar_with(path: Path, *members: TarMember) -> None:
     """Write an interpreter's archive anew, with members added at its end."""
     with tarfile.open(path) as before:
         held = [(member, before.extractfile(member).read() if member.isreg() else b"") for member in before]  # type: ignore[union-attr]
     with tarfile.open(path, "w:gz") as after:
         for member, content in held:
             after.addfile(member, io.BytesIO(content))
-        for name, what, kind in members:
-            info = tarfile.TarInfo(name)
-            info.type = kind
-            if isinstance(what, str):
-                info.linkname = what
-                after.addfile(info)
-            else:
-                info.size = len(what)
-                after.addfile(info, io.BytesIO(what))
+        add_to_tar(after, *members)
 
 
-TARS: dict[str, list[tuple[str, bytes | str, bytes]]] = {
+TARS: dict[str, list[TarMember]] = {
     "parent": [("python/../../out", b"x", tarfile.REGTYPE)],
     "absolute": [("/tmp/out", b"x", tarfile.REGTYPE)],
     "link out": [("python/lib/out", "../../../out", tarfile.SYMTYPE)],

@@ -9,46 +9,27 @@ import lzma
 import os
 import stat
 import tarfile
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support.hostile import TarMember, ZipMember, add_to_tar, add_to_zip
 
 from pyrunenv.archives import check_wheel_members, read_archive
 from pyrunenv.errors import UnsafeArchive
 
-Member = tuple[str, bytes | str, bytes]  # name, content or link target, tar type
 FILE, LINK, HARD = tarfile.REGTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE
 
 
-def make_tar(path: Path, *members: Member, compress: Callable[[bytes], bytes] = gzip.compress) -> Path:
+def make_tar(path: Path, *members: TarMember, compress: Callable[[bytes], bytes] = gzip.compress) -> Path:
     raw = io.BytesIO()
     with tarfile.open(fileobj=raw, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        for name, content, kind in members:
-            info = tarfile.TarInfo(name)
-            info.type = kind
-            if isinstance(content, str):
-                info.linkname = content
-                tar.addfile(info)
-            else:
-                info.size = len(content)
-                tar.addfile(info, io.BytesIO(content))
+        add_to_tar(tar, *members)
     path.write_bytes(compress(raw.getvalue()))
     return path
 
 
-def make_zip(path: Path, *members: tuple[str, bytes, int]) -> Path:
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, content, mode in members:
-            info = zipfile.ZipInfo(name)
-            info.filename = info.orig_filename = name
-            info.external_attr = mode << 16
-            archive.writestr(info, content)
-    return path
-
-
-BAD_TARS: dict[str, list[Member]] = {
+BAD_TARS: dict[str, list[TarMember]] = {
     "parent": [("a/../../evil", b"x", FILE)],
     "inner parent": [("a/../evil", b"x", FILE)],
     "absolute": [("/etc/evil", b"x", FILE)],
@@ -91,7 +72,7 @@ def test_a_tar_that_could_harm_is_refused_with_its_member_named(case: str, tmp_p
 
 
 S_LINK = stat.S_IFLNK | 0o777
-BAD_ZIPS: dict[str, list[tuple[str, bytes, int]]] = {
+BAD_ZIPS: dict[str, list[ZipMember]] = {
     "parent": [("../evil", b"x", 0)],
     "absolute": [("/evil", b"x", 0)],
     "drive": [("C:/evil", b"x", 0)],
@@ -107,7 +88,7 @@ BAD_ZIPS: dict[str, list[tuple[str, bytes, int]]] = {
 @pytest.mark.parametrize("case", BAD_ZIPS)
 def test_a_zip_that_could_harm_is_refused_as_archive_and_as_wheel(case: str, tmp_path: Path) -> None:
     """The same refusals hold for zips, whether they are unpacked here or only looked at."""
-    path = make_zip(tmp_path / "bad.whl", *BAD_ZIPS[case])
+    path = add_to_zip(tmp_path / "bad.whl", *BAD_ZIPS[case])
     for check in (
         lambda: list(read_archive(path, limit_bytes=1_000_000)),
         lambda: check_wheel_members(path, limit_bytes=1_000_000),
@@ -120,8 +101,8 @@ def test_a_zip_that_could_harm_is_refused_as_archive_and_as_wheel(case: str, tmp
 def test_a_wheel_with_a_duplicate_or_a_trailer_is_refused(tmp_path: Path) -> None:
     """Two members of one path, and data after the end, are both ways to show two readers two wheels."""
     with pytest.raises(UnsafeArchive, match="two members have this path"):
-        check_wheel_members(make_zip(tmp_path / "d.whl", ("a", b"x", 0), ("a", b"y", 0)))
-    good = make_zip(tmp_path / "t.whl", ("a", b"x", 0))
+        check_wheel_members(add_to_zip(tmp_path / "d.whl", ("a", b"x", 0), ("a", b"y", 0)))
+    good = add_to_zip(tmp_path / "t.whl", ("a", b"x", 0))
     check_wheel_members(good)
     good.write_bytes(good.read_bytes() + b"more")
     with pytest.raises(UnsafeArchive, match="goes on after its end"):
@@ -193,7 +174,7 @@ def test_a_damaged_header_is_not_taken_for_the_end(compress: Callable[[bytes], b
 
 def test_damaged_zips_are_refused(tmp_path: Path) -> None:
     """A wrong CRC and a cut end both are."""
-    path = make_zip(tmp_path / "x.zip", ("a", b"content of a", 0))
+    path = add_to_zip(tmp_path / "x.zip", ("a", b"content of a", 0))
     data = path.read_bytes()
     path.write_bytes(data.replace(b"content of a", b"content of b"))
     with pytest.raises(UnsafeArchive, match="damaged"):
