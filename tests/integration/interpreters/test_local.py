@@ -247,9 +247,9 @@ def test_preparing_depends_on_nothing_but_the_installation(tmp_path: Path) -> No
 def test_a_second_call_uses_what_is_there(cache: Path) -> None:
     """Nothing is made anew, and a library of this machine that changed since makes it be."""
     first = prepare_local(HERE, cache)
-    time = first.tar.stat().st_ino
+    inode = first.tar.stat().st_ino
     assert prepare_local(HERE, cache) == first
-    assert first.tar.stat().st_ino == time
+    assert first.tar.stat().st_ino == inode
     notes = first.tar.with_suffix(".json")
     facts = json.loads(notes.read_text())
     assert facts["host_files"]
