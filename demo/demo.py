@@ -108,9 +108,12 @@ def _build(folder: Path, steps: list[tuple[str, float]]) -> subprocess.Completed
 
 
 def _step_times(log: str) -> list[tuple[str, float]]:
-    """The steps' durations, from the program's own ``-v`` log: ``INFO …: pack took 1.23 s``."""
+    """The steps' durations, from the program's own ``-v`` log: ``INFO …: pack took 1.23 s``.
+
+    A step that is done in parts tells each time how long it took so far.
+    """
     lines = [line.split() for line in log.splitlines() if line.startswith("INFO") and " took " in line]
-    return [(f"  {words[-4]}", float(words[-2])) for words in lines]
+    return list({f"  {words[-4]}": float(words[-2]) for words in lines}.items())
 
 
 def _replay(archive: Path, steps: list[tuple[str, float]]) -> subprocess.CompletedProcess[str]:
