@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from pyrunenv import ustar
-from pyrunenv.bundle.deflate import END, STORED_BLOCK, Pieces, crc32, deflater
+from pyrunenv.packing.deflate import END, STORED_BLOCK, Pieces, crc32, deflater
 from pyrunenv.bundle.place import place_lock, remove_stale, written
-from pyrunenv.bundle.tree import Member, members
+from pyrunenv.packing.tree import Member, members
 from pyrunenv.files import CHUNK, atomic_path, sha256_file
 
 T = TypeVar("T")
@@ -52,7 +52,7 @@ def pack(bundle: Path, archive: Path, *, mtime: int, jobs: int) -> Packed:
 
 
 def _pack_zip(bundle: Path, archive: Path, mtime: int, jobs: int) -> Packed:
-    from pyrunenv.bundle.zipped import write_zip
+    from pyrunenv.packing.zipped import write_zip
 
     with archive.open("wb") as out:
         write_zip(members(bundle), out, mtime=mtime, jobs=jobs)

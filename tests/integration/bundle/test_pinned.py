@@ -33,7 +33,7 @@ DIGEST = "a78ce7672df60ab9a2b20390709cbe97efb161a68c566ac87cfd840707d251a6"
 COMPRESS = f"""
 import hashlib, random, sys
 sys.path[:0] = {[str(SOURCE), *sys.path]!r}
-from pyrunenv.bundle.deflate import crc32, deflate, plain_from
+from pyrunenv.packing.deflate import crc32, deflate, plain_from
 chosen = random.Random(1)
 words = [bytes(chosen.choices(b"abcdefghij_\\n", k=chosen.randint(2, 9))) for _ in range(3000)]
 text = b" ".join(chosen.choices(words, k=60000))

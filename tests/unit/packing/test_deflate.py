@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from support.bundles import noise, text
 
 from pyrunenv.bundle import deflate
-from pyrunenv.bundle.deflate import BLOCK, END, STORED_BLOCK, Deflater, deflater, plain_from, store
+from pyrunenv.packing.deflate import BLOCK, END, STORED_BLOCK, Deflater, deflater, plain_from, store
 
 
 def compress(parts: list[tuple[bytes, bool]], jobs: int, *, quick: bool = False) -> bytes:

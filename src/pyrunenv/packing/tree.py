@@ -1,4 +1,4 @@
-"""What a bundle's tree holds, in the order in which it is packed."""
+"""What a tree holds, in the order in which it is packed."""
 
 from __future__ import annotations
 
