@@ -140,6 +140,13 @@ class ProcessFailed(PyrunenvError):
     exit_status = 9
 
 
+class WheelError(PyrunenvError):
+    """A file is no wheel, or a wheel cannot be had as it must be."""
+
+    code = "wheel"
+    exit_status = 10
+
+
 class TargetsFailed(PyrunenvError):
     """Some targets of a run failed; the others were finished."""
 

@@ -1,8 +1,8 @@
 """The command line: parse, call, render. Nothing else in the package exits or prints.
 
 Exit statuses: 0 done; 1 some targets failed, or a check found something; 2 wrong usage; 3 configuration; 4 lock;
-5 download or cache; 6 unsafe archive; 7 interpreter; 8 assembly; 9 a program that we run failed; 70 a defect of pyrunenv;
-130 interrupted.
+5 download or cache; 6 unsafe archive; 7 interpreter; 8 assembly; 9 a program that we run failed; 10 no wheel, or
+one that cannot be had; 70 a defect of pyrunenv; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import NoReturn
 import typer
 
 from pyrunenv import process
-from pyrunenv.cli import build, cache, configs, listing, lock
+from pyrunenv.cli import build, cache, configs, listing, lock, wheels
 from pyrunenv.cli.console import Console
 from pyrunenv.errors import PyrunenvError
 
@@ -32,7 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit status: 0 done, 1 some targets failed or a check found something, 2 usage, 3 configuration, 4 lock, "
-    "5 download or cache, 6 unsafe archive, 7 interpreter, 8 assembly, 9 a program that failed, 70 a defect, 130 interrupted.",
+    "5 download or cache, 6 unsafe archive, 7 interpreter, 8 assembly, 9 a program that failed, 10 a wheel, 70 a defect, 130 interrupted.",
 )
 
 
@@ -56,6 +56,7 @@ app.command("build")(build.build)
 app.command("list")(listing.list_environments)
 app.add_typer(configs.app, name="config")
 app.add_typer(cache.app, name="cache")
+app.add_typer(wheels.app, name="wheel")
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -21,9 +21,9 @@ import pytest
 from support.bundles import make_bundle, noise, text
 
 from pyrunenv.bundle import pack as module
-from pyrunenv.bundle import tree, zipped
 from pyrunenv.bundle.pack import Packed, pack
 from pyrunenv.errors import AssembleError
+from pyrunenv.packing import tree, zipped
 
 EPOCH = 315_532_800
 

@@ -13,7 +13,7 @@ from pyrunenv import cli, errors
 from pyrunenv.cli.cache import parse_size
 
 COMMANDS = {
-    (): ("lock", "build", "list", "config", "cache", "--version"),
+    (): ("lock", "build", "list", "config", "cache", "wheel", "--version"),
     ("lock",): ("--platform", "--check", "--jobs", "--workspace", "--lenient", "--verbose", "--quiet"),
     ("build",): ("--platform", "--all-platforms", "--python", "--locked", "--force", "--fail-fast", "--offline",
                  "--jobs", "--workspace", "--lenient", "--verbose", "--quiet"),
@@ -24,11 +24,13 @@ COMMANDS = {
     ("cache", "info"): (),
     ("cache", "verify"): ("--quiet",),
     ("cache", "prune"): ("--max-size", "--quiet"),
+    ("wheel",): ("inspect",),
+    ("wheel", "inspect"): ("--json",),
 }  # fmt: skip
 STATUSES = {
     errors.PyrunenvError: 1, errors.UsageError: 2, errors.ConfigError: 3, errors.LockError: 4, errors.FetchError: 5,
     errors.CacheError: 5, errors.UnsafeArchive: 6, errors.InterpreterError: 7, errors.AssembleError: 8,
-    errors.WriteError: 8, errors.ProcessFailed: 9, errors.TargetsFailed: 1,
+    errors.WriteError: 8, errors.ProcessFailed: 9, errors.TargetsFailed: 1, errors.WheelError: 10,
 }  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.bundles import noise, text
 
-from pyrunenv.bundle import deflate
+from pyrunenv.packing import deflate
 from pyrunenv.packing.deflate import BLOCK, END, STORED_BLOCK, Deflater, deflater, plain_from, store
 
 
