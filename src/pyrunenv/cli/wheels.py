@@ -1,0 +1,108 @@
+"""``pyrunenv wheel``."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pyrunenv.cli.console import Console, size
+from pyrunenv.errors import PyrunenvError
+
+if TYPE_CHECKING:
+    from pyrunenv.wheels.inspect import Inspection, NativeFile
+
+app = typer.Typer(help="Build wheels from source for any platform, and look into wheels.", no_args_is_help=True)
+
+_WIDTH = 80
+
+
+@app.command("inspect")
+def inspect_wheels(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Wheels.", show_default=False)],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+) -> int:
+    """Show what wheels hold and need; exit 1 where one does not keep what its tags and its RECORD promise."""
+    from pyrunenv.wheels.check import problems
+    from pyrunenv.wheels.inspect import inspect
+
+    console = Console()
+    found: list[tuple[Inspection, list[str]]] = []
+    failures: list[PyrunenvError] = []
+    for file in files:
+        try:
+            inspection = inspect(file)
+            found.append((inspection, problems(inspection)))
+        except PyrunenvError as error:
+            failures.append(error)
+    if as_json:
+        console.result(json.dumps([_as_json(*each) for each in found], indent=2, ensure_ascii=False))
+    elif found:
+        console.result("\n\n".join("\n".join(_lines(*each)) for each in found))
+    for failure in failures:
+        console.error(failure)
+    if failures:
+        return failures[0].exit_status
+    return 1 if any(wrong for _, wrong in found) else 0
+
+
+def _as_json(inspection: Inspection, wrong: list[str]) -> dict[str, Any]:
+    return {
+        "filename": inspection.filename, "name": inspection.name, "version": inspection.version,
+        "size": inspection.size, "tags": inspection.tags, "record": inspection.record,
+        "native": [
+            {
+                "path": file.path, "format": file.format, "archs": file.archs,
+                "floors": {arch: floor.version for arch, floor in file.floors}, "needs": file.needs,
+                "missing": file.missing, "signature": file.signature,
+            }
+            for file in inspection.native
+        ],
+        "problems": wrong,
+    }  # fmt: skip
+
+
+def _lines(inspection: Inspection, wrong: list[str]) -> Iterator[str]:
+    yield inspection.filename
+    yield f"  {inspection.name} {inspection.version}, {size(inspection.size)}"
+    yield from _wrapped("  tags    ", inspection.tags)
+    yield f"  RECORD  {'broken' if inspection.record else 'whole'}"
+    yield f"  native  {_count(len(inspection.native), 'file')}"
+    for file in inspection.native:
+        yield f"    {file.path}"
+        yield f"      {', '.join(_traits(file))}"
+        if file.needs:
+            yield from _wrapped("      needs ", file.needs, ",")
+        if file.missing:
+            yield from _wrapped("      missing ", file.missing, ",")
+    yield f"  {_count(len(wrong), 'problem')}"
+    for problem in wrong:
+        yield from _wrapped("  - ", problem.split())
+
+
+def _traits(file: NativeFile) -> Iterator[str]:
+    yield " ".join((file.format, *file.archs))
+    system = "glibc" if file.format == "elf" else "macOS"
+    if (floor := file.floor) is not None:
+        yield f"{system} {floor.version}"
+    if file.signature is not None:
+        yield {"valid": "signature valid", "broken": "signature broken", "none": "not signed"}[file.signature]
+    if file.damaged:
+        yield "damaged"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
+
+
+def _wrapped(label: str, words: list[str] | tuple[str, ...], comma: str = "") -> list[str]:
+    """Return lines of at most 80 columns, no word of which is broken."""
+    indent = " " * len(label)
+    return textwrap.wrap(
+        f"{comma} ".join(words), _WIDTH, initial_indent=label, subsequent_indent=indent,
+        break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip
