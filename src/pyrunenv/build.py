@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Targets that are worked on at a time: each has three threads, which wait.
+# Targets that are worked on at a time: each has four threads, which wait.
 _IN_FLIGHT = 16
 # From so many targets on, looking at what is there is worth the start of worker processes.
 _MANY = 40
@@ -105,10 +105,10 @@ class Builder:
         for target in targets:
             learn(target.config)
         # The workers first: they are made before there are threads. Each target then has one thread that waits for
-        # its interpreter, one for its wheels, and one for both.
+        # its interpreter, one for its downloads, one for what is built from source, and one for all of them.
         with (
             Workers(min(self.jobs, len(targets))) as workers,
-            ThreadPoolExecutor(3 * min(len(targets), _IN_FLIGHT), "target") as threads,
+            ThreadPoolExecutor(4 * min(len(targets), _IN_FLIGHT), "target") as threads,
         ):
             builds = {target: TargetBuild(self._run, target, workers, threads) for target in targets}
             try:

@@ -147,6 +147,18 @@ class WheelError(PyrunenvError):
     exit_status = 10
 
 
+class SourceError(WheelError):
+    """A source tree cannot be had, or is none that can be built."""
+
+    code = "source"
+
+
+class BuildFailed(WheelError):
+    """A build from source failed, or made a wheel that is not fit for its target; ``notes`` hold the end of its output."""
+
+    code = "wheel-build"
+
+
 class TargetsFailed(PyrunenvError):
     """Some targets of a run failed; the others were finished."""
 

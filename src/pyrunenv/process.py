@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +21,8 @@ log = logging.getLogger(__name__)
 
 # Reentrant: a signal's handler may stop programs while the same thread notes one.
 _guard = threading.RLock()
-_running: set[subprocess.Popen[str]] = set()
+_running: dict[subprocess.Popen[str], bool] = {}
+"""With each program, whether it leads a session of its own."""
 _state = {"stopped": False}
 
 
@@ -66,12 +69,34 @@ def run(
     return result
 
 
+def run_logged(command: Sequence[str | os.PathLike[str]], *, env: Mapping[str, str], cwd: Path, log_file: Path) -> int:
+    """Run a program that runs others, as a build does, with all that they print appended to a file; return its status.
+
+    It gets a session of its own, so that :func:`stop` ends what it started as well. Raises ProcessFailed where it cannot
+    start.
+    """
+    words = [os.fspath(word) for word in command]
+    started = time.monotonic()
+    with log_file.open("ab") as out:
+        try:
+            child = subprocess.Popen(
+                words, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, text=True,
+                start_new_session=True,
+            )  # fmt: skip
+        except OSError as error:
+            raise ProcessFailed(f"cannot run `{words[0]}`: {error.strerror or error}") from error
+        with child, _known(child, family=True):
+            child.wait()
+    log.debug("ran %s (exit status %d, %.2f s)", mask(" ".join(words)), child.returncode, time.monotonic() - started)
+    return child.returncode
+
+
 def stop() -> None:
     """End all programs that run, and those that are started from now on; for a run that is interrupted."""
     with _guard:
         _state["stopped"] = True
-        for child in _running:
-            child.terminate()
+        for child, family in _running.items():
+            _end(child, family)
 
 
 def resume() -> None:
@@ -81,16 +106,25 @@ def resume() -> None:
 
 
 @contextmanager
-def _known(child: subprocess.Popen[str]) -> Iterator[None]:
+def _known(child: subprocess.Popen[str], *, family: bool = False) -> Iterator[None]:
     with _guard:
-        _running.add(child)
+        _running[child] = family
         if _state["stopped"]:
-            child.terminate()
+            _end(child, family)
     try:
         yield
     except BaseException:
-        child.kill()
+        _end(child, family, signal.SIGTERM if os.name == "nt" else signal.SIGKILL)
         raise
     finally:
         with _guard:
-            _running.discard(child)
+            _running.pop(child, None)
+
+
+def _end(child: subprocess.Popen[str], family: bool, with_signal: signal.Signals = signal.SIGTERM) -> None:
+    """Send a signal to a program; with ``family`` to all that it started, too."""
+    if family and sys.platform != "win32":
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, with_signal)
+    else:
+        child.send_signal(with_signal)

@@ -11,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
+from pyrunenv.built import wheels_of
 from pyrunenv.errors import FetchError, UsageError
 from pyrunenv.lock.model import Floors
 from pyrunenv.lock.run import LockedTarget, Target
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from pyrunenv.fetch.cache import Cache
     from pyrunenv.fetch.download import Fetcher
     from pyrunenv.interpreters import PreparedInterpreter
-    from pyrunenv.lock.model import LockedInterpreter
+    from pyrunenv.lock.model import Lock, LockedInterpreter
     from pyrunenv.platforms import Platform
 
 log = logging.getLogger(__name__)
@@ -98,6 +99,7 @@ class Run:
     def __post_init__(self) -> None:
         self.mtime = archive_time()
         self._stopped = threading.Event()
+        self.builders = ThreadPoolExecutor(self.options.jobs or os.cpu_count() or 1, "wheels")
         self._warned: set[str] = set()
 
     def stop(self) -> None:
@@ -176,6 +178,7 @@ class TargetBuild:
         if locked.made:
             self.seconds["lock"] = locked.seconds
         self._downloaded = self.threads.submit(self._download)
+        self._complete = self.threads.submit(self._build_wheels)
         self.assembled = self.threads.submit(self._assemble)
 
     @of_target
@@ -192,7 +195,7 @@ class TargetBuild:
         interpreter = self._prepared.result()
         packed = self._work("pack", pack, self.bundle, archive, mtime=run.mtime, jobs=jobs)
         manifest.write(
-            self.folder, self.locked.lock, environment.package, interpreter=interpreter,
+            self.folder, self._complete.result(), environment.package, interpreter=interpreter,
             copies_digest=copyfiles.digest(self.copies), packed=packed, recipe=RECIPE,
         )  # fmt: skip
         describe(self.target)
@@ -208,13 +211,13 @@ class TargetBuild:
         run.check_running()
         self.copies = copies_of(self.target)
         self.wanted = run.wanted(self.target)
-        wheels = [(package.wheel.filename, package.wheel.sha256) for package in self.locked.lock.packages]
         with building_place(self.bundle) as building:
             if self._prepared.exception() is None:
                 self._work("assemble", unpack, building, self._prepared.result(), self.copies)
             self._wait_for_wheels()
             self._prepared.result()
             run.check_running()
+            wheels = [(wheel.filename, wheel.sha256) for wheel in wheels_of(self._complete.result())]
             self.listing = self._work("assemble", finish, building, self.bundle, wheels, run.cache)
 
     def _wait_for_wheels(self) -> None:
@@ -227,11 +230,32 @@ class TargetBuild:
             raise
 
     @of_target
+    def _build_wheels(self) -> Lock:
+        """Build what has no wheel, with the interpreter's own headers; returns the lock with all wheels."""
+        from pyrunenv.built import built_lock, sources_of
+        from pyrunenv.wheels.headers import headers_of
+        from pyrunenv.wheels.interpreters import workshop
+
+        lock, target, run = self.locked.lock, self.target, self.run
+        if not sources_of(lock):
+            return lock
+        prepared = self._prepared.result()
+        run.check_running()
+        run.reporter.step(target, "wheels")
+        started = time.monotonic()
+        version = target.environment.python_version
+        headers = headers_of(prepared, target.platform, version, run.cache)
+        shop = workshop(target.config, version, run.cache, run.fetcher)
+        complete = built_lock(lock, target, shop, headers, run.builders)
+        self._took("wheels", time.monotonic() - started)
+        return complete
+
+    @of_target
     def _download(self) -> None:
         from pyrunenv.fetch.download import Download
 
         self.run.check_running()
-        wheels = [package.wheel for package in self.locked.lock.packages]
+        wheels = wheels_of(self.locked.lock)
         self.run.reporter.downloading(self.target, sum(wheel.size or 0 for wheel in wheels))
         self.run.reporter.step(self.target, "fetch")
         started = time.monotonic()

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from pyrunenv.bundle.pack import Packed
 from pyrunenv.files import write_json
-from pyrunenv.lock.model import Lock, LockedPackage, LockedRoot
+from pyrunenv.lock.model import Lock, LockedPackage, LockedRoot, LockedSource
 from pyrunenv.secrets import strip_credentials
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def write(
 ) -> Path:
     """Write the manifest of a target whose bundle and archive are there, and return its path."""
     wheelhouse = environment_folder / "pydist" / lock.platform / "packages"
-    sizes = {p.wheel.filename: (wheelhouse / p.wheel.filename).stat().st_size for p in lock.packages}
+    sizes = {p.file.filename: (wheelhouse / p.file.filename).stat().st_size for p in lock.packages}
     path = manifest_path(environment_folder, lock.platform)
     write_json(
         path,
@@ -133,19 +133,28 @@ def _archive(packed: Packed) -> dict[str, Any]:
 
 def _wheels(lock: Lock, sizes: Mapping[str, int]) -> Iterator[dict[str, Any]]:
     why = reasons_for(lock)
-    for package in sorted(lock.packages, key=lambda p: (p.name, p.version, p.wheel.filename)):
+    for package in sorted(lock.packages, key=lambda p: (p.name, p.version, p.file.filename)):
+        wheel = package.wheel
+        assert wheel is not None
         chains = why.get((package.name, package.version), [])
         yield {
             "name": package.name,
             "version": package.version,
-            "file": package.wheel.filename,
-            "size": sizes[package.wheel.filename],
-            "sha256": package.wheel.sha256,
+            "file": wheel.filename,
+            "size": sizes[wheel.filename],
+            "sha256": wheel.sha256,
+            **({"builtFrom": _source(package.source)} if package.source else {}),
             "index": public_url(package.index),
             "groups": list(package.groups),
             "roots": [chain[0] for chain in chains],
             "why": min(chains, key=len, default=[]),
         }
+
+
+def _source(source: LockedSource) -> dict[str, Any]:
+    if source.kind == "git":
+        return {"kind": "git", "url": public_url(source.url), "commit": source.commit}
+    return {"kind": source.kind, "url": public_url(source.url), "sha256": source.sha256}
 
 
 def reasons_for(lock: Lock) -> dict[_Key, list[list[str]]]:

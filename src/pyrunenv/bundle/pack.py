@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from pyrunenv import ustar
-from pyrunenv.packing.deflate import END, STORED_BLOCK, Pieces, crc32, deflater
 from pyrunenv.bundle.place import place_lock, remove_stale, written
-from pyrunenv.packing.tree import Member, members
 from pyrunenv.files import CHUNK, atomic_path, sha256_file
+from pyrunenv.packing.deflate import END, STORED_BLOCK, Pieces, crc32, deflater
+from pyrunenv.packing.tree import Member, members
 
 T = TypeVar("T")
 

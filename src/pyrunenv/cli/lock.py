@@ -109,7 +109,7 @@ def _show(report: LockReport, console: Console) -> None:
         return
     for locked in report.locked:
         entry = locked.lock
-        total = sum(p.wheel.size or 0 for p in entry.packages)
+        total = sum(p.file.size or 0 for p in entry.packages)
         groups = f", {len(entry.groups)} groups" if len(entry.groups) > 1 else ""
         state = "locked" if locked.made else "current"
         console.result(f"{state:8}{locked.target}: {len(entry.packages)} packages, {size(total)}{groups}")

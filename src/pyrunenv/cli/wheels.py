@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pyrunenv.cli import options
 from pyrunenv.cli.console import Console, size
 from pyrunenv.errors import PyrunenvError
 
@@ -48,6 +49,63 @@ def inspect_wheels(
     if failures:
         return failures[0].exit_status
     return 1 if any(wrong for _, wrong in found) else 0
+
+
+@app.command("build")
+def build_wheel(
+    requirement: Annotated[
+        str, typer.Argument(metavar="REQUIREMENT", help="As in a config: name==version, git, a URL.")
+    ],
+    platform: options.Platforms = None,
+    environment: Annotated[
+        str | None, typer.Option("--env", metavar="ENV", help="The environment it is for. Default: this folder's.")
+    ] = None,
+    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Where the wheel is copied to.")] = Path(),
+    folder: options.Folder = None,
+    verbose: options.Verbose = 0,
+    quiet: options.Quiet = False,
+) -> int:
+    """Build one package from source, alone, for each platform; without --platform for this host's."""
+    from pyrunenv import platforms
+    from pyrunenv.cli.progress import fetching
+    from pyrunenv.fetch.credentials import learn
+    from pyrunenv.lock.run import Target
+    from pyrunenv.single import build_one
+
+    console = Console()
+    workspace, start = options.open_workspace(folder, console, verbose=verbose, quiet=quiet)
+    chosen = workspace.select([environment] if environment else (), start)[0]
+    wanted = options.chosen_platforms(platform) or (platforms.host(),)
+    failures: list[PyrunenvError] = []
+    with fetching(timeout=chosen.target(wanted[0]).build.timeout) as (cache, fetcher):
+        for target in (Target(chosen, p) for p in wanted):
+            learn(target.config)
+            try:
+                made = build_one(requirement, target, cache, fetcher)
+                place = to / made.filename
+                to.mkdir(parents=True, exist_ok=True)
+                cache.copy_to(made.sha256, place)
+            except PyrunenvError as error:
+                failures.append(error)
+                continue
+            _show_built(place, target.platform.key, made.seconds, console)
+    for failure in failures:
+        console.error(failure)
+    return failures[0].exit_status if failures else 0
+
+
+def _show_built(place: Path, platform: str, seconds: float, console: Console) -> None:
+    from pyrunenv.wheels.inspect import inspect
+
+    found = inspect(place)
+    how = f"built in {seconds:.1f} s" if seconds else "was in the cache"
+    console.result(str(place))
+    needs = sorted({library for file in found.native for library in file.needs})
+    floors = sorted({floor.version for file in found.native for _, floor in file.floors})
+    kind = f"{len(found.native)} native files" if found.native else "no native code"
+    console.note(f"  {platform}: {how}, {size(found.size)}, {kind}")
+    if needs:
+        console.note(f"  needs: {', '.join(needs)}" + (f"; floor {floors[-1]}" if floors else ""))
 
 
 def _as_json(inspection: Inspection, wrong: list[str]) -> dict[str, Any]:

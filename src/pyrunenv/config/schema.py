@@ -53,6 +53,7 @@ class BuildWheel(_Model):
     config_settings: dict[str, f.Setting] = Field(default_factory=dict)
     env: dict[f.Variable, str] = Field(default_factory=dict)
     source_dir: str | None = Field(default=None, min_length=1)
+    patches: tuple[f.RelativePath, ...] = ()
 
 
 class CopyFile(_Model):

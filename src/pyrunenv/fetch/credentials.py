@@ -109,7 +109,7 @@ def learn(config: TargetConfig) -> None:
     roots = (parse_root(root).url for root in config.dependencies)
     for url in (config.python.mirror, *archives, *roots):
         if url is not None:
-            known.learn_url(url)
+            known.learn_url(url.removeprefix("git+"))
 
 
 def named_registries(registries: Registries) -> list[tuple[str, str]]:

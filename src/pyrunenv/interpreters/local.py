@@ -112,10 +112,7 @@ def find(
     """
     refused: list[str] = []
     others: list[Installation] = []
-    for python in _candidates(layout.minor, uv_cache):
-        facts = _ask(python)
-        if facts is None or facts["version"].rpartition(".")[0] != layout.minor:
-            continue
+    for _, facts in installed(layout.minor, uv_cache):
         if reason := _unfit(facts, layout):
             note = f"{facts['prefix']} ({facts['version']}): {reason}"
             refused += [note] if note not in refused else []
@@ -139,6 +136,14 @@ def _none(version: str, refused: list[str], others: list[Installation]) -> Inter
         or [f"no CPython {version} was found, neither the one that runs this program nor through uv and pyenv"],
         hint="install it (`uv python install`, pyenv), or use python.source `standalone`",
     )
+
+
+def installed(minor: str, uv_cache: Path) -> Iterator[tuple[Path, Mapping[str, Any]]]:
+    """Yield each CPython of a minor version on this machine with what it says of itself, as ``_QUESTION`` asks it."""
+    for python in _candidates(minor, uv_cache):
+        facts = _ask(python)
+        if facts and facts["implementation"] == "cpython" and facts["version"].rpartition(".")[0] == minor:
+            yield python, facts
 
 
 def _candidates(minor: str, uv_cache: Path) -> Iterator[Path]:
@@ -188,7 +193,7 @@ def _ask(python: Path) -> Mapping[str, Any] | None:
 
 def _unfit(facts: Mapping[str, Any], layout: Layout) -> str | None:
     """Why an installation cannot be made portable; None where it can."""
-    if facts["implementation"] != "cpython" or not facts["final"]:
+    if not facts["final"]:
         return "not a release of CPython"
     if facts["debug"] or facts["threaded"]:
         return "a debug or free-threaded build, whose wheels are others"

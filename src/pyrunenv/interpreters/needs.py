@@ -80,7 +80,11 @@ def _needed(content: bytes, section: _Section, strings: _Section) -> Iterator[tu
             _, _, index, name, step = _NEEDED_NAME.unpack_from(content, place)
             yield index, _string(content, strings, name)
             place += step
+            if not step:  # the end of the chain, whatever the count says
+                break
         at += following
+        if not following:
+            break
 
 
 def _symbols(content: bytes, sections: list[_Section], indices: set[int]) -> Iterator[str]:

@@ -15,6 +15,9 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 if TYPE_CHECKING:
     from packaging.tags import Tag
 
+    from pyrunenv.errors import PyrunenvError
+    from pyrunenv.lock.shelf import Candidate, Shelf
+
 NO_SOLUTION = "No solution found when resolving dependencies"
 _CAUSE = re.compile(r"^\s*(?:cause:|╰─▶|├─▶|×)\s*")
 _NEEDS_WHEEL = re.compile(r"Wheels are required for `([^`]+)`")
@@ -34,6 +37,8 @@ class ResolvedPackage:
     sha256: str | None
     upload_time: str | None
     direct: bool = False
+    candidate: Candidate | None = None
+    """What it is built from, where it is no wheel yet."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,8 @@ class Resolution:
 
     packages: Mapping[str, ResolvedPackage]
     yanked: Mapping[str, str] = field(default_factory=dict)
+    shelf: Shelf | None = field(default=None, repr=False, compare=False)
+    """What could be built from source when this was answered."""
 
     @property
     def versions(self) -> dict[str, str]:
@@ -50,9 +57,11 @@ class Resolution:
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a list of requirements has no solution, in the resolver's words."""
+    """Why a list of requirements has no solution, in the resolver's words; or the failure to tell what ``culprit`` needs."""
 
     reason: str
+    culprit: str = ""
+    failure: PyrunenvError | None = field(default=None, compare=False)
 
     @property
     def without_wheel(self) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -37,23 +38,46 @@ class Offer:
 
 def offer(name: str, resolver: Resolver) -> Offer:
     """Ask the registries for a name; one that does not answer, or does not have it, offers nothing."""
+    return offer_of((file for _, file in project_files(name, resolver)), resolver)
+
+
+def project_files(name: str, resolver: Resolver) -> list[tuple[str, DistributionPackage]]:
+    """Return (registry, file) for all that the registries have of a name, in their order and under their rules."""
+    if resolver.passage is None:
+        return _asked_directly(name, resolver)
+    from pypi_simple import ProjectPage
+
+    from pyrunenv.lock.gateway import page_of
+
+    files: list[tuple[str, DistributionPackage]] = []
+    for entrance in resolver.passage.entrances:
+        content = page_of(resolver.passage.gate, entrance, name, resolver.passage.before)
+        if content is not None:
+            page = ProjectPage.from_json_data(json.loads(content), base_url=entrance.url)
+            files += [(entrance.url, file) for file in page.packages]
+    return files
+
+
+def _asked_directly(name: str, resolver: Resolver) -> list[tuple[str, DistributionPackage]]:
     import requests
     from pypi_simple import PyPISimple, UnsupportedRepoVersionError
 
     from pyrunenv.fetch.credentials import registries_for
     from pyrunenv.fetch.session import make_session
 
-    files: list[DistributionPackage] = []
+    files: list[tuple[str, DistributionPackage]] = []
     with make_session() as session:
         for url in registries_for(resolver.registries, name):
             try:
-                files += PyPISimple(url, session=session).get_project_page(name, timeout=20).packages
+                page = PyPISimple(url, session=session).get_project_page(name, timeout=20)
             except (requests.RequestException, UnsupportedRepoVersionError, ValueError, LookupError):
                 continue
-    return _offer(files, resolver)
+            files += [(url, file) for file in page.packages]
+    return files
 
 
-def _offer(files: Iterable[DistributionPackage], resolver: Resolver) -> Offer:
+def offer_of(files: Iterable[DistributionPackage], resolver: Resolver) -> Offer:
+    """Split files by what they offer for one target."""
     tags = set(supported_tags(resolver.platform, resolver.python_version, resolver.floors.glibc, resolver.floors.macos))
     wheels: set[Version] = set()
     sdists: set[Version] = set()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pyrunenv.lock.model import Lock
+    from pyrunenv.lock.model import Lock, LockedSource, LockedWheel
     from pyrunenv.lock.run import LockedTarget
 
 
@@ -58,9 +58,13 @@ def _difference(environment: str, locks: Sequence[tuple[Lock, Lock]]) -> Differe
     return Difference(environment, tuple(changes), totals)
 
 
+def _digest(file: LockedWheel | LockedSource) -> str:
+    return getattr(file, "digest", "") or file.sha256 or ""
+
+
 def _wheels(lock: Lock) -> dict[str, dict[str, tuple[int, str]]]:
     """For each name its versions, with size and digest: another file of one version is a change too."""
     found: dict[str, dict[str, tuple[int, str]]] = {}
     for package in lock.packages:
-        found.setdefault(package.name, {})[package.version] = (package.wheel.size or 0, package.wheel.sha256)
+        found.setdefault(package.name, {})[package.version] = (package.file.size or 0, _digest(package.file))
     return found

@@ -14,21 +14,24 @@ from pyrunenv.secrets import strip_credentials
 if TYPE_CHECKING:
     from pyrunenv.fetch.download import Fetcher
     from pyrunenv.lock.resolver import Resolver
+    from pyrunenv.lock.sources import Sources
 
 NO_DEPS_GROUP = "no-deps"
 
 
-def locked_packages(groups: Sequence[Group], resolver: Resolver, fetcher: Fetcher) -> list[LockedPackage]:
+def locked_packages(
+    groups: Sequence[Group], resolver: Resolver, fetcher: Fetcher, sources: Sources
+) -> list[LockedPackage]:
     """Return one entry for each version, with all groups that hold it and what it needs in each of them.
 
-    What an index gives no digest of is downloaded and hashed now.
+    What an index gives no digest of is downloaded and hashed now; what is built from source gets its build requirements.
     """
     merged: dict[tuple[str, str], LockedPackage] = {}
     for group in groups:
         edges = _edges(group, resolver)
         for name, package in group.resolution.packages.items():
             key = (name, package.version)
-            entry = merged.get(key) or _entry(package, edges.index.get(name), fetcher)
+            entry = merged.get(key) or _entry(package, edges.index.get(name), fetcher, sources)
             needs = {*entry.dependencies, *_needs(name, group, edges)}
             merged[key] = replace(entry, groups=(*entry.groups, group.name), dependencies=tuple(sorted(needs)))
     return [merged[key] for key in sorted(merged)]
@@ -49,9 +52,12 @@ def _edges(group: Group, resolver: Resolver) -> Edges:
     return resolver.edges(group.requirements, group.resolution)
 
 
-def _entry(package: ResolvedPackage, index: str | None, fetcher: Fetcher) -> LockedPackage:
+def _entry(package: ResolvedPackage, index: str | None, fetcher: Fetcher, sources: Sources) -> LockedPackage:
+    if (found := package.candidate) is not None:
+        plan = sources.plan(found)
+        return LockedPackage(package.name, package.version, source=found.source, build=plan, index=found.index)
     sha256, size = package.sha256, package.size
     if sha256 is None:
         sha256, size = fetcher.fetch_unhashed(package.url)
     wheel = LockedWheel(package.filename, strip_credentials(package.url), sha256, size, package.upload_time)
-    return LockedPackage(package.name, package.version, wheel, index, direct=package.direct)
+    return LockedPackage(package.name, package.version, wheel, index=index, direct=package.direct)

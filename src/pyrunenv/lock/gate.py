@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from pyrunenv.config.schema import Registries
     from pyrunenv.lock.gateway import Server
+    from pyrunenv.lock.shelf import Shelf
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ HOST = "registries.pyrunenv.invalid"
 ROOM = 64 << 20
 """How many bytes of pages a run keeps in memory for its other targets."""
 _FILES = f"http://{HOST}/files/"
+_SHELVES = f"http://{HOST}/shelves/"
 _FILE = re.compile(rf"{re.escape(_FILES)}(?P<scheme>[a-z]+)/(?P<rest>[^\s\"'`<>]*)")
 
 
@@ -95,14 +97,6 @@ class Passage:
         """(name, address) of every registry, the default one first."""
         return tuple((entrance.name, entrance.address) for entrance in self.entrances)
 
-    def variables(self, inherited: Mapping[str, str]) -> dict[str, str]:
-        """Replace the proxy for plain http, which also passes on whatever is not ours."""
-        kept = {name: value for name, value in inherited.items() if name.lower() != "http_proxy"}
-        if any(value.strip() == "*" for name, value in inherited.items() if name.lower() == "no_proxy"):
-            proxies = ("no_proxy", "all_proxy", "https_proxy")
-            kept = {name: value for name, value in kept.items() if name.lower() not in proxies}
-        return {**kept, "http_proxy": self.gate.proxy}
-
     def real(self, text: str) -> str:
         """Put the registries' own addresses, and those of their files, into a text that names the gate's."""
         for entrance in self.entrances:
@@ -135,6 +129,7 @@ class Gate:
     held: dict[tuple[str, str], Held] = field(default_factory=dict)
     """By (address of an entrance, name): every page that a registry was asked for in this run, once."""
     entrances: dict[str, tuple[Entrance, datetime | None]] = field(default_factory=dict)
+    shelves: dict[str, Shelf] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
@@ -165,6 +160,14 @@ class Gate:
         assert self._server is not None
         return f"http://pyrunenv:{self.password}@127.0.0.1:{self._server.port}"
 
+    def variables(self, inherited: Mapping[str, str]) -> dict[str, str]:
+        """Replace the proxy for plain http, which also passes on whatever is not ours."""
+        kept = {name: value for name, value in inherited.items() if name.lower() != "http_proxy"}
+        if any(value.strip() == "*" for name, value in inherited.items() if name.lower() == "no_proxy"):
+            proxies = ("no_proxy", "all_proxy", "https_proxy")
+            kept = {name: value for name, value in kept.items() if name.lower() not in proxies}
+        return {**kept, "http_proxy": self.proxy}
+
     @property
     def authorization(self) -> str:
         """What the header Proxy-Authorization must say."""
@@ -193,18 +196,38 @@ class Gate:
             for number, e in enumerate(entrances)
         )
         with self._lock:
-            if self._server is None:
-                from pyrunenv.lock.gateway import Server
-
-                self._server = Server(self)
-                log.debug("a gate in front of the registries is open")
+            self._open()
             self.entrances.update({e.address: (e, before) for e in placed})
         return Passage(self, placed, before)
+
+    def show(self, shelf: Shelf) -> Shelf:
+        """Let a shelf be seen behind the gate; returns the one that stands at its address."""
+        with self._lock:
+            self._open()
+            return self.shelves.setdefault(shelf.address, shelf)
+
+    def _open(self) -> None:
+        if self._server is None:
+            from pyrunenv.lock.gateway import Server
+
+            self._server = Server(self)
+            log.debug("a gate in front of the registries is open")
 
 
 def needs_gate(registries: Registries, before: datetime | None = None) -> bool:
     """Whether the resolver alone could not follow the rules, or tell who serves what."""
     return before is not None or len(_entrances(registries)) > 1 or any(r.packages for r in registries.additional)
+
+
+def shelf_address(digest: str) -> str:
+    """Return the address of a shelf."""
+    return _SHELVES + digest
+
+
+def shelf_place(address: str) -> tuple[str, str, str] | None:
+    """Split the address of something on a shelf: the shelf's own, ``simple`` or ``files``, and a name."""
+    parts = address.removeprefix(_SHELVES).rstrip("/").split("/")
+    return (_SHELVES + parts[0], parts[1], parts[2]) if address.startswith(_SHELVES) and len(parts) == 3 else None
 
 
 def file_address(url: str) -> str:

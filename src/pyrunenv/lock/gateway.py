@@ -18,7 +18,7 @@ import requests
 
 from pyrunenv.fetch import credentials
 from pyrunenv.fetch.reasons import CONNECT_TIMEOUT, Problem, from_error, from_status
-from pyrunenv.lock.gate import HOST, Entrance, Held, Silence, file_address, file_url
+from pyrunenv.lock.gate import HOST, Entrance, Held, Silence, file_address, file_url, shelf_place
 from pyrunenv.lock.pages import ACCEPT, JSON, rewrite
 from pyrunenv.secrets import mask
 
@@ -80,6 +80,8 @@ class _Exchange(BaseHTTPRequestHandler):
                 self._pass_on(self.path)
             elif (url := file_url(self.path)) is not None:
                 self._pass_on(url)
+            elif (place := shelf_place(self.path)) is not None:
+                self._from_shelf(gate, *place)
             else:
                 self._page(gate)
 
@@ -93,6 +95,18 @@ class _Exchange(BaseHTTPRequestHandler):
             return
         answer = _ask(gate, entrance, project, before, self.headers.get("If-None-Match"))
         self._send(answer.status, answer.content, answer.headers)
+
+    def _from_shelf(self, gate: Gate, address: str, kind: str, name: str) -> None:
+        """Show a page of a shelf, or the metadata of one of its wheels, which may have to be computed first."""
+        shelf = gate.shelves.get(address)
+        content = None
+        if shelf is not None and kind == "simple":
+            content = shelf.page(name)
+        elif shelf is not None and kind == "files":
+            plain = name.removesuffix(".metadata")
+            content = shelf.metadata(plain) if plain != name else shelf.wheel(name)
+        headers = {"Content-Type": JSON if kind == "simple" else "application/octet-stream"}
+        self._send(404 if content is None else 200, content or b"", headers)
 
     def _pass_on(self, url: str) -> None:
         """Pass a file, or a part of one, as its server sends it."""
@@ -149,6 +163,14 @@ class _Exchange(BaseHTTPRequestHandler):
 class _Answer:
     def __init__(self, status: int, content: bytes = b"", headers: Mapping[str, str] | None = None) -> None:
         self.status, self.content, self.headers = status, content, headers or {}
+
+
+def page_of(gate: Gate, entrance: Entrance, project: str, before: datetime | None) -> bytes | None:
+    """Return a registry's page of a project as the resolver would see it; None where it has none, or does not answer."""
+    if not entrance.serves(project):
+        return None
+    answer = _ask(gate, entrance, project, before, None)
+    return answer.content if answer.status == 200 else None
 
 
 def _ask(gate: Gate, entrance: Entrance, project: str, before: datetime | None, known: str | None) -> _Answer:

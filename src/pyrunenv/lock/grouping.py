@@ -22,6 +22,12 @@ class Root:
     position: int
     requirement: str
     name: str
+    asked: str = ""
+    """What the resolver is asked for in its place."""
+
+    @property
+    def question(self) -> str:
+        return self.asked or self.requirement
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,7 @@ class Group:
     @property
     def requirements(self) -> tuple[str, ...]:
         """What the group was resolved for."""
-        return tuple(root.requirement for root in self.roots) or self.asked
+        return tuple(root.question for root in self.roots) or self.asked
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,13 @@ from pyrunenv.platforms import Platform
 from pyrunenv.secrets import strip_credentials
 
 if TYPE_CHECKING:
-    from pyrunenv.config.schema import TargetConfig
+    from pathlib import Path
+
+    from pyrunenv.config.schema import BuildWheel, TargetConfig
 
 
-def lock_inputs(config: TargetConfig, platform: Platform, python_version: str) -> dict[str, str]:
-    """Return each input's name and digest (16 hexadecimal digits).
+def lock_inputs(config: TargetConfig, platform: Platform, python_version: str, base: Path) -> dict[str, str]:
+    """Return each input's name and digest (16 hexadecimal digits). ``base`` is the environment's folder.
 
     Not among them: ``build`` and ``copyFiles``, which change no resolution, and the versions of our own tools.
     """
@@ -35,7 +37,7 @@ def lock_inputs(config: TargetConfig, platform: Platform, python_version: str) -
         "skip": config.skip,
         "sources": [
             config.force_source,
-            sorted(config.build_wheel),
+            {name: _how_built(build, base) for name, build in config.build_wheel.items()},
             resolution.force_no_binary_list,
             resolution.only_binary_list,
             resolution.allow_source_all,
@@ -54,6 +56,19 @@ def lock_inputs(config: TargetConfig, platform: Platform, python_version: str) -
         ],
     }
     return {name: digest_of(value)[:16] for name, value in values.items()}
+
+
+def _how_built(build: BuildWheel, base: Path) -> list[Any]:
+    """What a `buildWheel` entry says, with digests of the files that it names; those that are not there have none."""
+    from pyrunenv.errors import SourceError
+    from pyrunenv.lock.sources import find_source_dir, settings_of
+    from pyrunenv.wheels.source import folder_digest
+
+    try:
+        settings = settings_of(build, base).digest(base)
+        return [settings, folder_digest(find_source_dir(build.source_dir, base)) if build.source_dir else None]
+    except SourceError:
+        return [build.model_dump(mode="json")]
 
 
 def combined(inputs: Mapping[str, str]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -17,7 +16,8 @@ from pyrunenv.lock.catalogue import offer, pinned_version
 from pyrunenv.lock.entries import NO_DEPS_GROUP, locked_packages
 from pyrunenv.lock.grouping import Group, Grouping, Preferences, Root, form_groups
 from pyrunenv.lock.inputs import combined, lock_inputs
-from pyrunenv.lock.missing import Missing, Unavailable, explain
+from pyrunenv.lock.missing import Missing, explain
+from pyrunenv.lock.missing import error as missing_error
 from pyrunenv.lock.model import (
     Eviction,
     Floors,
@@ -27,12 +27,14 @@ from pyrunenv.lock.model import (
     MissingRoot,
 )
 from pyrunenv.lock.resolver import Resolver
+from pyrunenv.lock.sources import Sources, is_source
 from pyrunenv.lock.vcs import pin_commit, without_login
 from pyrunenv.platforms import Platform, marker_environment
 
 if TYPE_CHECKING:
     from pyrunenv.config.schema import TargetConfig
     from pyrunenv.fetch.download import Fetcher
+    from pyrunenv.lock.shelf import Candidate
 
 
 @dataclass(frozen=True)
@@ -70,44 +72,48 @@ class Locker:
     interpreter: LockedInterpreter
     resolver: Resolver
     fetcher: Fetcher
+    sources: Sources
     previous: Lock | None = None
     upgrade: Upgrade = Upgrade()
     exclude_newer: str | None = None
     _answers: dict[tuple[object, ...], Resolution | Refusal] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "resolver", replace(self.resolver, unavailable=tuple(self.unavailable)))
+        object.__setattr__(self, "resolver", replace(self.resolver, unavailable=tuple(self.config.skip)))
 
     def lock(self) -> Outcome:
         """Resolve the target. Raises LockError where roots conflict by decree, or a registry does not answer."""
-        roots = self._roots()
+        roots, unreadable = self._roots()
         strict = self.config.resolution.strict_missing
-        forced = {r: Refusal("") for r in roots if r.name in self.unavailable or "git+" in r.requirement}
-        ordinary = [r for r in roots if r not in forced and r.name not in self.config.no_deps]
+        ordinary = [r for r in roots if r not in unreadable and r.name not in self.config.no_deps]
         grouping = form_groups(ordinary, self._resolve, mode=self.config.resolution.mode, kept=self._kept)
         groups, bare, bare_missing = self._place_without_deps(
-            grouping.groups, [r for r in roots if r not in forced and r.name in self.config.no_deps]
+            grouping.groups, [r for r in roots if r not in unreadable and r.name in self.config.no_deps]
         )
         groups = self._ensure_consumers(groups, strict and not grouping.missing)
-        refused = {**forced, **grouping.missing, **bare_missing}
+        refused = {**unreadable, **grouping.missing, **bare_missing}
         missing = tuple(self._explain(root, refused[root]) for root in roots if root in refused)
         if missing and strict:
             return Outcome(None, missing)
         lock = self._build(roots, grouping, groups, bare, missing)
         return Outcome(lock, missing, tuple(self._warnings(lock, groups, missing)))
 
-    @cached_property
-    def unavailable(self) -> dict[str, Unavailable]:
-        """What must be in no answer: skipped names, and those that policy always builds."""
-        config = self.config
-        listed = dict.fromkeys(config.resolution.force_no_binary_list, "it is in forceNoBinaryList")
-        built = {canonicalize_name(name): reason for name, reason in {**listed, **config.force_source}.items()}
-        entries = [Unavailable(name, False, reason) for name, reason in built.items()]
-        entries += [Unavailable(name, True, reason) for name, reason in config.skip.items()]
-        return {entry.name: entry for entry in entries}
+    def choose_source(self, requirement: str) -> Candidate:
+        """Choose what a requirement alone is built from, its dependencies left aside; raises MissingPackages."""
+        root = Root(0, requirement, root_name(requirement) or requirement)
+        placed = self.sources.direct(root) if is_source(requirement) else root
+        answer = placed if isinstance(placed, Refusal) else self._answer([placed.question], {}, no_deps=True)
+        if isinstance(placed, Refusal) or isinstance(answer, Refusal):
+            refusal = answer if isinstance(answer, Refusal) else placed
+            assert isinstance(refusal, Refusal)
+            raise refusal.failure or missing_error([self._explain(root, refusal)])
+        assert isinstance(answer, Resolution)
+        candidate = answer.packages[placed.name].candidate
+        assert candidate is not None
+        return candidate
 
-    def _roots(self) -> list[Root]:
-        """The roots that the target's markers let in, without the skipped ones."""
+    def _roots(self) -> tuple[list[Root], dict[Root, Refusal]]:
+        """The roots that the target's markers let in, without the skipped ones; and sources that tell no metadata."""
         environment = marker_environment(self.platform, self.python_version)
         roots = []
         for position, requirement in enumerate(self.config.dependencies):
@@ -120,25 +126,53 @@ class Locker:
                 marker = None  # a bare git URL, which cannot carry one
             if marker is None or marker.evaluate({**environment, "extra": ""}):
                 roots.append(Root(position, requirement, name))
-        return roots
+        unreadable = {}
+        for at, root in enumerate(roots):
+            placed = self.sources.direct(root) if is_source(root.requirement) else root
+            if isinstance(placed, Refusal):
+                unreadable[root] = placed
+            else:
+                roots[at] = placed
+        return roots, unreadable
 
     def _resolve(self, roots: Sequence[Root], preferences: Preferences) -> Resolution | Refusal:
         key = (tuple(roots), tuple(sorted(preferences.items())))
         if key not in self._answers:
-            self._answers[key] = self._ask([root.requirement for root in roots], preferences)
+            self._answers[key] = self._ask([root.question for root in roots], preferences)
         return self._answers[key]
 
     def _ask(
         self, requirements: Sequence[str], preferences: Preferences, *, no_deps: bool = False
     ) -> Resolution | Refusal:
         """Ask the resolver; a kept version that was yanked since is given up, unless a requirement pins it."""
-        answer = self.resolver.resolve(requirements, preferences, no_deps=no_deps)
+        answer = self._answer(requirements, preferences, no_deps)
         if isinstance(answer, Resolution) and answer.yanked:
             pinned = {name for name, version in map(pinned_version, requirements) if version is not None}
             given_up = {name for name in answer.yanked if name in preferences and name not in pinned}
             if given_up:
                 remaining = {name: version for name, version in preferences.items() if name not in given_up}
-                return self.resolver.resolve(requirements, remaining, no_deps=no_deps)
+                return self._answer(requirements, remaining, no_deps)
+        return answer
+
+    def _answer(self, requirements: Sequence[str], preferences: Preferences, no_deps: bool) -> Resolution | Refusal:
+        """Ask for wheels, and where that has no answer, for what may be built of the names that lack one."""
+        opened: set[str] = set()
+        while True:
+            resolver = replace(self.resolver, shelf=self.sources.shelf(opened))
+            answer = resolver.resolve(requirements, preferences, no_deps=no_deps)
+            if isinstance(answer, Resolution):
+                return self._unless_a_wheel(answer)
+            lacking = {name for name in answer.without_wheel if self.sources.may_build(name)} - opened
+            if not lacking or answer.failure:
+                return answer
+            opened |= lacking
+
+    def _unless_a_wheel(self, answer: Resolution) -> Resolution | Refusal:
+        """Refuse an answer that has a wheel of what must be built."""
+        for name in self.sources.forced & answer.packages.keys():
+            package = answer.packages[name]
+            if package.candidate is None:
+                return Refusal(f"{name} must be built from source there, and no registry has one of {package.version}")
         return answer
 
     def _kept(self, group: int | str) -> Preferences:
@@ -156,7 +190,7 @@ class Locker:
         missing: dict[Root, Refusal] = {}
         answers: list[Resolution] = []
         for root in roots:
-            chosen = self._ask([root.requirement], {**self._kept(NO_DEPS_GROUP), **self._kept(1)}, no_deps=True)
+            chosen = self._ask([root.question], {**self._kept(NO_DEPS_GROUP), **self._kept(1)}, no_deps=True)
             if isinstance(chosen, Refusal):
                 missing[root] = chosen
                 continue
@@ -168,9 +202,11 @@ class Locker:
                 answers.append(chosen)
         placed = [group for group in placed if group.roots]
         if alone:
-            asked = tuple(root.requirement for root in alone)
+            asked = tuple(root.question for root in alone)
             yanked = {name: why for answer in answers for name, why in answer.yanked.items()}
-            placed.append(Group(NO_DEPS_GROUP, (), Resolution({p.name: p for p in alone.values()}, yanked), asked))
+            shelf = self.sources.shelf({p.name for p in alone.values() if p.candidate})
+            packages = {p.name: p for p in alone.values()}
+            placed.append(Group(NO_DEPS_GROUP, (), Resolution(packages, yanked, shelf), asked))
         return placed, alone, missing
 
     def _grown(self, group: Group, root: Root) -> Group | None:
@@ -215,7 +251,7 @@ class Locker:
     def _explain(self, root: Root, refusal: Refusal) -> Missing:
         return explain(
             self.environment, self.platform.key, root.requirement, root.name, refusal,
-            policy=self.config.resolution, unavailable=self.unavailable,
+            skipped=self.config.skip, may_build=self.sources.may_build,
             offer=lambda name: offer(name, self.resolver),
         )  # fmt: skip
 
@@ -227,8 +263,8 @@ class Locker:
         bare: Mapping[Root, ResolvedPackage],
         missing: Sequence[Missing],
     ) -> Lock:
-        inputs = lock_inputs(self.config, self.platform, self.python_version)
-        packages = tuple(locked_packages(groups, self.resolver, self.fetcher))
+        inputs = lock_inputs(self.config, self.platform, self.python_version, self.sources.base)
+        packages = tuple(locked_packages(groups, self.resolver, self.fetcher, self.sources))
         passage = self.resolver.passage
         servers = {p.name: passage.servers(p.name) for p in packages} if passage else {}
         left_out = {m.requirement for m in missing}
@@ -263,8 +299,9 @@ class Locker:
                 yield f"{name} {version} was yanked from its registry" + (f": {reason}" if reason else "")
         bare = f"linux_{self.platform.machine}.whl"
         for package in lock.packages:
-            if self.platform.system == "linux" and package.wheel.filename.endswith(f"-{bare}"):
-                yield f"{package.wheel.filename} does not say which glibc it needs: it may not load at the floor"
+            wheel = package.wheel
+            if wheel and self.platform.system == "linux" and wheel.filename.endswith(f"-{bare}"):
+                yield f"{wheel.filename} does not say which glibc it needs: it may not load at the floor"
         for url in self.resolver.passage.undated() if self.exclude_newer and self.resolver.passage else ():
             yield f"{url} does not say when its files were uploaded: --exclude-newer leaves none of them out"
 
@@ -279,7 +316,7 @@ def _locked_root(
 ) -> LockedRoot:
     evictions = grouping.evictions.get(root, {})
     return LockedRoot(
-        requirement=without_login(root.requirement),
+        requirement=without_login(pin_commit(root.requirement) if "git+" in root.requirement else root.requirement),
         name=root.name,
         groups=(NO_DEPS_GROUP,) if root in bare else tuple(group.name for group in groups if root in group.roots),
         evictions=tuple(Eviction(name, refusal.sentence) for name, refusal in evictions.items()),

@@ -5,30 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from packaging.version import Version
 
-from pyrunenv.config.schema import Resolution as Policy
 from pyrunenv.errors import MissingPackages
 from pyrunenv.lock.answers import Refusal
 from pyrunenv.lock.catalogue import Offer, pinned_version
-
-BUILDING = "building wheels from source is what is missing: this pyrunenv cannot do it yet"
-
-
-@dataclass(frozen=True)
-class Unavailable:
-    """A name that must not be in a wheelhouse: skipped there, or always built by policy. ``reason`` is the config's."""
-
-    name: str
-    skipped: bool
-    reason: str
-
-    def __str__(self) -> str:
-        if self.skipped:
-            return f"skipped there ({self.reason})"
-        return f"always built from source there ({self.reason}); {BUILDING}"
 
 
 @dataclass(frozen=True)
@@ -43,6 +26,8 @@ class Missing:
     culprit: str
     nearest: Version | None = None
     detail: str = ""
+    output: str = ""
+    """The end of what a failed build printed, and where the rest is."""
 
     @property
     def skip_reason(self) -> str:
@@ -57,27 +42,28 @@ def explain(
     name: str,
     refusal: Refusal,
     *,
-    policy: Policy,
-    unavailable: Mapping[str, Unavailable],
+    skipped: Mapping[str, str],
+    may_build: Callable[[str], bool],
     offer: Callable[[str], Offer],
 ) -> Missing:
-    """Turn the resolver's refusal of one root into a reason in our words, with the remedy."""
+    """Turn the resolver's refusal of one root into a reason in our words, with the remedy.
+
+    ``skipped`` are the names that the config leaves out there, with its reasons.
+    """
 
     def missing(reason: str, culprit: str = name, nearest: Version | None = None) -> Missing:
         return Missing(environment, platform, requirement, name, reason, culprit, nearest, refusal.sentence)
 
-    if name in unavailable:
-        return missing(f"it is {unavailable[name]}")
-    if needed := [entry for entry in unavailable.values() if _mentions(refusal.reason, f"{entry.name}<0")]:
-        return missing("it needs " + " and ".join(f"`{u.name}`, which is {u}" for u in needed), needed[0].name)
-    if "git+" in requirement:
-        return missing(f"a git reference has no wheel; {BUILDING}")
-    if re.search(r"\.(tar\.gz|zip|tar\.bz2)(#|$)", requirement):
-        return missing(f"a source archive has no wheel; {BUILDING}")
+    if refusal.failure is not None:
+        notes = "\n".join(refusal.failure.notes)
+        return replace(missing(refusal.failure.message, refusal.culprit or name), detail="", output=notes)
+    if needed := [other for other in skipped if _mentions(refusal.reason, f"{other}<0")]:
+        words = " and ".join(f"`{other}`, which is skipped there ({skipped[other]})" for other in needed)
+        return missing(f"it needs {words}", needed[0])
     if not refusal.without_wheel:
         return missing(_plain(refusal))
     culprit = name if name in refusal.without_wheel else refusal.without_wheel[0]
-    return _without_wheel(missing, culprit, name, requirement, refusal, policy, offer(culprit))
+    return _without_wheel(missing, culprit, name, requirement, refusal, may_build, offer(culprit))
 
 
 def _without_wheel(
@@ -86,27 +72,18 @@ def _without_wheel(
     name: str,
     requirement: str,
     refusal: Refusal,
-    policy: Policy,
+    may_build: Callable[[str], bool],
     offer: Offer,
 ) -> Missing:
     pinned = pinned_version(requirement)[1] if culprit == name else _blamed_version(culprit, refusal.reason)
     of = "" if culprit == name else f" of `{culprit}`, which it needs,"
     version = f" of {pinned}" if pinned and culprit == name else f" of {culprit} {pinned}" if pinned else of
     reason = f"no wheel{version} fits"
-    if pinned and pinned not in offer.with_sdist and offer.with_sdist + offer.with_wheel:
-        reason += "; there is no source archive to build one from either"
-    elif not may_build(culprit, policy):
+    if not may_build(culprit):
         reason += "; policy forbids to build it from source"
     else:
-        reason += f"; policy would build it from source, and {BUILDING}"
+        reason += "; there is no source archive to build one from either"
     return missing(reason, culprit, offer.nearest(pinned))
-
-
-def may_build(name: str, policy: Policy) -> bool:
-    """Whether policy lets what has no wheel be built from source."""
-    if name in policy.only_binary_list:
-        return False
-    return policy.allow_source_all or name in policy.allow_source_list
 
 
 def _plain(refusal: Refusal) -> str:
@@ -146,6 +123,7 @@ def _lines(entry: Missing) -> Iterable[str]:
     yield f"    to skip it: {json.dumps(entry.name)}: {json.dumps({entry.platform: entry.skip_reason})}"
     if entry.detail and entry.detail not in entry.reason:
         yield f"    the resolver says: {entry.detail}"
+    yield from (f"    {line}" for line in entry.output.splitlines())
 
 
 def _skip_entries(missing: Sequence[Missing]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -18,17 +19,72 @@ class LockedWheel:
 
 
 @dataclass(frozen=True)
+class LockedSource:
+    """What a wheel is built from.
+
+    ``url`` is that of a file (an sdist of an index, or an archive that a root names), of a git repository, or the path of
+    a folder, relative to the environment's. ``sha256`` is the file's, or the digest of what lies in the folder.
+    """
+
+    kind: Literal["sdist", "archive", "git", "folder"]
+    url: str
+    filename: str = ""
+    sha256: str | None = None
+    size: int | None = None
+    upload_time: str | None = None
+    commit: str | None = None
+    revision: str | None = None
+    """What the requirement named: a branch, a tag, a short commit."""
+    subdirectory: str | None = None
+
+    @property
+    def digest(self) -> str:
+        """The digest of a file or folder; of a git source its commit."""
+        return self.sha256 or self.commit or ""
+
+    @property
+    def identity(self) -> str:
+        """What tells one source from all others."""
+        return f"{self.commit}#{self.subdirectory or ''}" if self.kind == "git" else f"{self.sha256}"
+
+
+@dataclass(frozen=True)
+class LockedBuild:
+    """How a wheel is built from source.
+
+    ``requires`` are the build requirements for the machine that builds, which is of the platform ``host``; ``headers`` are
+    the target's own of those that bring headers or libraries to compile with.
+    """
+
+    host: str
+    requires: tuple[LockedWheel, ...] = ()
+    headers: tuple[LockedWheel, ...] = ()
+
+
+@dataclass(frozen=True)
 class LockedPackage:
-    """One version of one package. ``groups`` are those that hold it; ``dependencies`` are (name, version) pairs."""
+    """One version of one package: a wheel, or a source and how it is built.
+
+    ``groups`` are those that hold it; ``dependencies`` are (name, version) pairs.
+    """
 
     name: str
     version: str
-    wheel: LockedWheel
+    wheel: LockedWheel | None = None
+    source: LockedSource | None = None
+    build: LockedBuild | None = None
     index: str | None = None
     dependencies: tuple[tuple[str, str], ...] = ()
     groups: tuple[str, ...] = ()
     direct: bool = False
     """Whether a root named this file by URL (PEP 751 ``archive``) and no index serves it."""
+
+    @property
+    def file(self) -> LockedWheel | LockedSource:
+        """The wheel, or what it is built from."""
+        found = self.wheel or self.source
+        assert found is not None
+        return found
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,11 @@ from pyrunenv.lock.model import (
     Eviction,
     Floors,
     Lock,
+    LockedBuild,
     LockedInterpreter,
     LockedPackage,
     LockedRoot,
+    LockedSource,
     LockedWheel,
     MissingRoot,
 )
@@ -84,17 +86,6 @@ def _environment_marker(platform: str) -> str:
 
 
 def _package_table(package: LockedPackage, groups: Sequence[str]) -> dict[str, Any]:
-    wheel = package.wheel
-    file: dict[str, Any] = {"url": wheel.url}
-    if not package.direct:
-        file = {"name": wheel.filename, **file}
-    if wheel.upload_time is not None:
-        from datetime import datetime
-
-        file["upload-time"] = datetime.fromisoformat(wheel.upload_time)
-    if wheel.size is not None:
-        file["size"] = wheel.size
-    file["hashes"] = {"sha256": wheel.sha256}
     table: dict[str, Any] = {"name": package.name, "version": package.version}
     if set(package.groups) != set(groups):
         table["marker"] = " or ".join(f"'{group}' in dependency_groups" for group in package.groups)
@@ -102,8 +93,44 @@ def _package_table(package: LockedPackage, groups: Sequence[str]) -> dict[str, A
         table["dependencies"] = [{"name": name, "version": version} for name, version in package.dependencies]
     if package.index is not None:
         table["index"] = package.index
-    table.update({"archive": file} if package.direct else {"wheels": [file]})
+    if package.wheel is not None:
+        file = _file_table(package.wheel, named=not package.direct)
+        table.update({"archive": file} if package.direct else {"wheels": [file]})
+    if package.source is not None:
+        table.update(_source_table(package.source))
+    if package.build is not None:
+        build = package.build
+        table["tool"] = {"pyrunenv": {"build": {
+            "host": build.host,
+            "requires": [_file_table(wheel) for wheel in build.requires],
+            "headers": [_file_table(wheel) for wheel in build.headers],
+            **({"folder-sha256": package.source.sha256} if package.source and package.source.kind == "folder" else {}),
+        }}}  # fmt: skip
     return table
+
+
+def _file_table(file: LockedWheel | LockedSource, *, named: bool = True) -> dict[str, Any]:
+    table: dict[str, Any] = {"name": file.filename, "url": file.url} if named else {"url": file.url}
+    if file.upload_time is not None:
+        from datetime import datetime
+
+        table["upload-time"] = datetime.fromisoformat(file.upload_time)
+    if file.size is not None:
+        table["size"] = file.size
+    table["hashes"] = {"sha256": file.sha256}
+    return table
+
+
+def _source_table(source: LockedSource) -> dict[str, Any]:
+    below = {"subdirectory": source.subdirectory} if source.subdirectory else {}
+    if source.kind == "git":
+        revision = {"requested-revision": source.revision} if source.revision else {}
+        return {"vcs": {"type": "git", "url": source.url, **revision, "commit-id": source.commit, **below}}
+    if source.kind == "folder":
+        return {"directory": {"path": source.url, **below}}
+    if source.kind == "archive":
+        return {"archive": {**_file_table(source, named=False), **below}}
+    return {"sdist": _file_table(source)}
 
 
 def _own_facts(lock: Lock) -> dict[str, Any]:
@@ -160,27 +187,52 @@ def _lock(document: Mapping[str, Any], own: Mapping[str, Any]) -> Lock:
 
 def _read_packages(tables: Iterable[Mapping[str, Any]], groups: Sequence[str]) -> Iterable[LockedPackage]:
     for table in tables:
-        direct = "archive" in table
-        file = table["archive"] if direct else table["wheels"][0]
-        uploaded = file.get("upload-time")
-        from pyrunenv.lock.answers import root_file_name
-
-        wheel = LockedWheel(
-            filename=file.get("name") or root_file_name(file["url"]),
-            url=file["url"],
-            sha256=file["hashes"]["sha256"],
-            size=file.get("size"),
-            upload_time=uploaded.isoformat().replace("+00:00", "Z") if uploaded else None,
-        )
+        build = table.get("tool", {}).get("pyrunenv", {}).get("build")
+        direct = "archive" in table and build is None
+        wheel = table["archive"] if direct else table["wheels"][0] if "wheels" in table else None
         yield LockedPackage(
             name=table["name"],
             version=table["version"],
-            wheel=wheel,
+            wheel=_read_wheel(wheel) if wheel else None,
+            source=None if wheel else _read_source(table, build),
+            build=_read_build(build) if build else None,
             index=table.get("index"),
             dependencies=tuple((entry["name"], entry["version"]) for entry in table.get("dependencies", ())),
             groups=_marked_groups(table.get("marker"), groups),
             direct=direct,
         )
+
+
+def _read_wheel(table: Mapping[str, Any]) -> LockedWheel:
+    from pyrunenv.lock.answers import root_file_name
+
+    name = table.get("name") or root_file_name(table["url"])
+    return LockedWheel(name, table["url"], table["hashes"]["sha256"], table.get("size"), _read_time(table))
+
+
+def _read_source(table: Mapping[str, Any], build: Mapping[str, Any]) -> LockedSource:
+    if vcs := table.get("vcs"):
+        return LockedSource("git", vcs["url"], commit=vcs["commit-id"], revision=vcs.get("requested-revision"),
+                            subdirectory=vcs.get("subdirectory"))  # fmt: skip
+    if folder := table.get("directory"):
+        return LockedSource(
+            "folder", folder["path"], sha256=build["folder-sha256"], subdirectory=folder.get("subdirectory")
+        )
+    file = _read_wheel(table["archive"] if "archive" in table else table["sdist"])
+    return LockedSource(
+        "archive" if "archive" in table else "sdist", file.url, file.filename, file.sha256, file.size, file.upload_time,
+        subdirectory=table.get("archive", {}).get("subdirectory"),
+    )  # fmt: skip
+
+
+def _read_build(table: Mapping[str, Any]) -> LockedBuild:
+    requires, headers = (tuple(map(_read_wheel, table[key])) for key in ("requires", "headers"))
+    return LockedBuild(table["host"], requires, headers)
+
+
+def _read_time(table: Mapping[str, Any]) -> str | None:
+    uploaded = table.get("upload-time")
+    return uploaded.isoformat().replace("+00:00", "Z") if uploaded else None
 
 
 def _marked_groups(marker: str | None, groups: Sequence[str]) -> tuple[str, ...]:

@@ -43,7 +43,8 @@ from pyrunenv.wheels.tags import supported_tags
 if TYPE_CHECKING:
     from packaging.tags import Tag
 
-    from pyrunenv.lock.gate import Passage, Silence
+    from pyrunenv.lock.gate import Gate, Passage, Silence
+    from pyrunenv.lock.shelf import Shelf
 
 __all__ = ["Edges", "Refusal", "Resolution", "Resolver", "root_file_name", "uv_platform", "uv_program"]
 
@@ -60,6 +61,9 @@ _FILE_KEYS = ("UV_SYSTEM_CERTS", "UV_NATIVE_TLS", "UV_INSECURE_HOST", "UV_KEYRIN
 
 # Several resolvers start at once, and name servers drop bursts; glibc would wait five seconds before it asks again.
 _QUICK_NAMES = "timeout:1 attempts:5"
+
+# Seconds that the resolver waits for the metadata of what is built from source: a backend may have to be run for it.
+_PATIENCE = "1800"
 
 # The glibc versions that uv has a target for; any other floor is rounded down, which can only leave wheels out.
 _UV_GLIBC = (17, 28, *range(31, 41))
@@ -79,6 +83,9 @@ class Resolver:
     """Credentials of registries, as the variables that uv reads."""
     passage: Passage | None = None
     """The registries behind the gate, where uv alone could not follow the rules."""
+    shelf: Shelf | None = None
+    """What may be built from source for an answer."""
+    gate: Gate | None = None
 
     def resolve(
         self, requirements: Sequence[str], preferences: Mapping[str, str] | None = None, *, no_deps: bool = False
@@ -103,10 +110,14 @@ class Resolver:
                 return self.resolve(requirements, remaining, no_deps=no_deps)
             document = tomllib.loads(self._real(output.read_text(encoding="utf-8")))
         packages = [read_package(entry, self._ranks) for entry in document.get("packages", ())]
-        return Resolution({p.name: p for p in packages}, read_yanked(done.stderr))
+        if self.shelf:
+            packages = [replace(p, candidate=self.shelf.at(p.url)) for p in packages]
+        return Resolution({p.name: p for p in packages}, read_yanked(done.stderr), self.shelf)
 
     def edges(self, requirements: Sequence[str], resolution: Resolution, *, no_deps: bool = False) -> Edges:
         """Tell for an earlier answer who needs whom and which registry served what; works without the network."""
+        if resolution.shelf is not self.shelf:
+            return replace(self, shelf=resolution.shelf).edges(requirements, resolution, no_deps=no_deps)
         # As constraints, not as preferences: uv prefers a version even in a registry that has no wheel of it.
         pins = [f"{name}==={p.version}" for name, p in resolution.packages.items() if not p.direct]
         with self._scratch() as folder:
@@ -160,7 +171,7 @@ class Resolver:
             "--python", sys.executable, "--python-version", self.python_version,
             "--python-platform", uv_platform(self.platform, self.floors),
             "--only-binary", ":all:", "--no-config", "--no-header", "--no-progress", "--color", "never",
-            *_index_words(self.registries, self.passage),
+            *_index_words(self.registries, self.passage, self.shelf),
         )  # fmt: skip
 
     @cached_property
@@ -174,11 +185,16 @@ class Resolver:
             "UV_HTTP_RETRIES": "3", "RES_OPTIONS": _QUICK_NAMES, **inherited, "UV_CACHE_DIR": str(self.cache), "UV_PYTHON_DOWNLOADS": "never",
             "MACOSX_DEPLOYMENT_TARGET": self.floors.macos, **self.environment,
         }  # fmt: skip
-        return self.passage.variables(variables) if self.passage else variables
+        if self.shelf:
+            variables["UV_HTTP_TIMEOUT"] = _PATIENCE
+        return self.gate.variables(variables) if self.gate and (self.passage or self.shelf) else variables
 
     def _refusal(self, done: process.Completed) -> Refusal:
         text = done.stderr.strip()
         locked_out = _LOCKED_OUT.search(text)
+        for filename, failure in self.shelf.failures.items() if self.shelf else ():
+            if filename in text:
+                return Refusal(failure.message, filename.split("-")[0].replace("_", "-"), failure)
         if (NO_SOLUTION in text or _NOT_A_WHEEL.search(text)) and not locked_out:
             return Refusal(read_reason(text))
         if self.passage and (silent := self.passage.silent()):
@@ -239,14 +255,18 @@ def uv_platform(platform: Platform, floors: Floors) -> str:
     return f"{platform.machine}-manylinux_2_{fitting[-1]}"
 
 
-def _index_words(registries: Registries, passage: Passage | None) -> Iterable[str]:
+def _index_words(registries: Registries, passage: Passage | None, shelf: Shelf | None) -> Iterable[str]:
     """Order the registries as uv ranks them: every ``--index`` before ``--default-index``, the first the highest."""
     from pyrunenv.fetch.credentials import named_registries
+    from pyrunenv.lock.shelf import NAME
 
     *first, last = passage.indexes if passage else named_registries(registries)
+    several = bool(first)
+    if shelf:
+        first.insert(0, (NAME, shelf.index))
     for name, url in first:
         yield from ("--index", f"{name}={url}")
     yield from ("--default-index", f"{last[0]}={last[1]}")
     # Where there is no choice, uv says more of a registry that refuses under its own default.
-    strategy = "unsafe-best-match" if first and registries.strategy == "best-match" else "first-index"
+    strategy = "unsafe-best-match" if first and (registries.strategy == "best-match" or not several) else "first-index"
     yield from ("--index-strategy", strategy)

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from pyrunenv.lock.gate import Gate
     from pyrunenv.lock.locker import Locker, Outcome, Upgrade
     from pyrunenv.lock.missing import Missing
+    from pyrunenv.lock.resolver import Resolver
+    from pyrunenv.lock.sources import Sources
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +48,7 @@ class Target:
 
     def inputs(self) -> dict[str, str]:
         """The digests of what this target's resolution depends on."""
-        return lock_inputs(self.config, self.platform, self.environment.python_version)
+        return lock_inputs(self.config, self.platform, self.environment.python_version, self.environment.folder)
 
     def read_lock(self) -> Lock | None:
         return pylock.read(self.environment.folder, self.platform.key)
@@ -147,7 +149,7 @@ class LockRun:
         if self.locked or self.fetcher.offline:
             raise stale(target, previous, inputs)
         started = time.monotonic()
-        outcome = self._locker(target, previous, gate).lock()
+        outcome = self.locker(target, target.config, gate, previous).lock()
         if outcome.lock is None:
             return None, outcome
         write_atomic(pylock.lock_path(target.environment.folder, target.platform.key), pylock.render(outcome.lock))
@@ -159,7 +161,8 @@ class LockRun:
     def _again(self) -> bool:
         return self.relock or bool(self.upgrade) or self.exclude_newer is not None
 
-    def _locker(self, target: Target, previous: Lock | None, gate: Gate) -> Locker:
+    def locker(self, target: Target, config: TargetConfig, gate: Gate, previous: Lock | None = None) -> Locker:
+        """What locks a target by a config, which is the target's own or one made from it."""
         from pyrunenv.fetch.credentials import registry_environment
         from pyrunenv.interpreters import choose
         from pyrunenv.lock.gate import needs_gate
@@ -167,26 +170,44 @@ class LockRun:
         from pyrunenv.lock.pages import moment
         from pyrunenv.lock.resolver import Resolver
 
-        config, environment = target.config, target.environment
+        environment = target.environment
         before = moment(self.exclude_newer) if self.exclude_newer else None
         passage = gate.passage(config.registries, before) if needs_gate(config.registries, before) else None
         floors = Floors(config.floors.glibc, config.floors.macos)
         interpreter = choose(config.python, environment.python_version, target.platform)
         self.on_chosen(target, interpreter)
+        resolver = Resolver(
+            target.platform, environment.python_version, floors, config.registries, self.cache.root / "uv",
+            environment=registry_environment(config.registries), passage=passage, gate=gate,
+        )  # fmt: skip
         return Locker(
             environment=environment.full_version,
             platform=target.platform,
             python_version=environment.python_version,
             config=config,
             interpreter=interpreter,
-            resolver=Resolver(
-                target.platform, environment.python_version, floors, config.registries, self.cache.root / "uv",
-                environment=registry_environment(config.registries), passage=passage,
-            ),
+            resolver=resolver,
             fetcher=self.fetcher,
+            sources=self._sources(target, config, resolver, interpreter, gate, previous),
             previous=previous,
             upgrade=self.upgrade or Upgrade(),
             exclude_newer=self.exclude_newer,
+        )
+
+    def _sources(
+        self, target: Target, config: TargetConfig, resolver: Resolver, interpreter: LockedInterpreter, gate: Gate,
+        previous: Lock | None,
+    ) -> Sources:  # fmt: skip
+        from pyrunenv.lock.sources import Sources, tools_of
+        from pyrunenv.wheels.interpreters import target_headers, workshop
+
+        environment = target.environment
+        kept = {} if self.upgrade and self.upgrade.everything else tools_of(previous)
+        return Sources(
+            config, target.platform, environment.python_version, environment.folder, resolver,
+            workshop(config, environment.python_version, self.cache, self.fetcher), self.fetcher, gate,
+            lambda: target_headers(interpreter, target.platform, config, environment.python_version, self.cache, self.fetcher),
+            kept,
         )  # fmt: skip
 
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import base64
 import os
 import re
-from urllib.parse import unquote, urlsplit
+from typing import TYPE_CHECKING
 
-from pyrunenv import process, secrets
+from pyrunenv import process
 from pyrunenv.errors import ProcessFailed, ResolverFailed
-from pyrunenv.secrets import strip_credentials
+from pyrunenv.fetch.repository import Repository, login
+from pyrunenv.lock.model import LockedSource
+
+if TYPE_CHECKING:
+    from pyrunenv.fetch.cache import Cache
 
 _GIT = re.compile(
     r"^(?P<before>.*?git\+)(?P<url>[^@#\s]+(?:@[^@#/\s]+(?=[/:][^@#\s]*))?[^@#\s]*)(?:@(?P<ref>[^#\s]+))?(?P<rest>.*)$"
 )
 _LOGIN = re.compile(r"(?P<scheme>https?://)[^/\s@]+@")
+_SHORT = re.compile(r"^[0-9a-f]{4,39}$")
 _COMMIT = re.compile(r"^[0-9a-f]{40}$")
 
 
@@ -29,7 +33,7 @@ def pin_commit(requirement: str) -> str:
     reference = parts["ref"] or "HEAD"
     try:
         words = ["git", "ls-remote", without_login(parts["url"]), reference, f"refs/tags/{reference}^{{}}"]
-        listed = process.run(words, env={**os.environ, **_login(parts["url"])}).stdout
+        listed = process.run(words, env={**os.environ, **login(parts["url"])}).stdout
     except ProcessFailed as error:
         raise ResolverFailed(
             f"cannot find the commit of `{requirement}`", notes=error.notes, hint="name the full commit in the config"
@@ -44,22 +48,28 @@ def pin_commit(requirement: str) -> str:
     )
 
 
+def git_source(url: str, cache: Cache) -> LockedSource:
+    """Return the source that a git URL (``git+https://…@ref#subdirectory=…``) names, its commit looked up.
+
+    A short commit is looked up in the repository itself. Raises ResolverFailed where that does not tell.
+    """
+    parts = _GIT.match(url)
+    if parts is None:
+        raise ResolverFailed(f"`{without_login(url)}` is no git reference", hint="write git+https://…@commit")
+    reference = parts["ref"] or "HEAD"
+    fragment = dict(item.partition("=")[::2] for item in parts["rest"].removeprefix("#").split("&"))
+    try:
+        pinned = _GIT.match(pin_commit(url))
+        commit = pinned["ref"] if pinned else None
+    except ResolverFailed:
+        commit = Repository(parts["url"], cache).commit(reference) if _SHORT.match(reference) else None
+        if commit is None:
+            raise
+    return LockedSource(
+        "git", without_login(parts["url"]), commit=commit, revision=reference, subdirectory=fragment.get("subdirectory")
+    )
+
+
 def without_login(requirement: str) -> str:
     """Return a requirement whose URL, if it has one, holds no user and password for http; fit for a lock."""
     return _LOGIN.sub(lambda m: m["scheme"], requirement)
-
-
-def _login(url: str) -> dict[str, str]:
-    """The variables that give git the login of an http URL (git-config, ``GIT_CONFIG_COUNT``): no process argument."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or parts.username is None:
-        return {"GIT_TERMINAL_PROMPT": "0"}
-    user, password = unquote(parts.username), unquote(parts.password or "")
-    secrets.register(password or user)
-    header = base64.b64encode(f"{user}:{password}".encode()).decode()
-    secrets.register(header)
-    return {
-        "GIT_TERMINAL_PROMPT": "0", "GIT_CONFIG_COUNT": "1",
-        "GIT_CONFIG_KEY_0": f"http.{strip_credentials(url)}.extraHeader",
-        "GIT_CONFIG_VALUE_0": f"Authorization: Basic {header}",
-    }  # fmt: skip

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from pyrunenv.files import CHUNK
 from pyrunenv.packing.deflate import END, STORED_BLOCK, Deflater, Pieces, crc32, deflater
 from pyrunenv.packing.tree import Member
-from pyrunenv.files import CHUNK
 
 _STORED, _DEFLATED = 0, 8
 _UTF8 = 1 << 11

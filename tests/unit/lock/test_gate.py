@@ -70,5 +70,5 @@ def test_the_proxy_for_plain_http_is_replaced_and_no_other() -> None:
     with Gate() as gate:
         passage = gate.passage(registries(Registry(url=LAB)))
         kept = {"HTTPS_PROXY": "http://p.test", "NO_PROXY": "10.0.0.1", "A": "b"}
-        assert passage.variables({**kept, "HTTP_PROXY": "http://p.test"}) == {**kept, "http_proxy": gate.proxy}
-        assert passage.variables({**kept, "no_proxy": "*"}) == {"A": "b", "http_proxy": gate.proxy}
+        assert gate.variables({**kept, "HTTP_PROXY": "http://p.test"}) == {**kept, "http_proxy": gate.proxy}
+        assert gate.variables({**kept, "no_proxy": "*"}) == {"A": "b", "http_proxy": gate.proxy}
