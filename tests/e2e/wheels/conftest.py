@@ -1,0 +1,22 @@
+"""What tests of wheels for the five platforms share: it takes half a minute to make."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.targets import target_archives
+
+Archives = tuple[str, dict[str, tuple[Path, str]]]
+
+
+@pytest.fixture(scope="session")
+def machines(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where ``runner`` keeps the Pythons of the platforms."""
+    return tmp_path_factory.mktemp("machines")
+
+
+@pytest.fixture(scope="session")
+def targets(tmp_path_factory: pytest.TempPathFactory) -> Archives:
+    """Python's full version, and an interpreter archive with headers a platform: path and sha256."""
+    return target_archives(tmp_path_factory.mktemp("targets"))
