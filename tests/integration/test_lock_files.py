@@ -133,7 +133,7 @@ def test_what_has_no_size_or_hash_is_hashed_when_it_is_locked(
     assert "digest-mismatch" in again.stderr
 
 
-def test_locking_runs_nobodys_code(world: LockWorld, tmp_path: Path) -> None:
+def test_locking_runs_no_code_of_what_policy_does_not_build(world: LockWorld, tmp_path: Path) -> None:
     """An sdist whose setup.py writes a file is offered in every way; the file never comes to be."""
     marker = tmp_path / "ran"
     evil = f"open({str(marker)!r}, 'w').close()\nfrom setuptools import setup\nsetup()\n"
@@ -141,10 +141,12 @@ def test_locking_runs_nobodys_code(world: LockWorld, tmp_path: Path) -> None:
         make_sdist(world.public.folder, name, "1.0", static_metadata=name == "static", files={"setup.py": evil})
     make_wheel(world.public.folder, "needs", "1.0", requires=["dynamic"])
     make_wheel(world.public.folder, "dynamic", "0.5")
-    url = world.public.file_url("dynamic-1.0.tar.gz")
-    for roots in (["dynamic==1.0"], ["static"], ["needs", "dynamic>=1"], [f"dynamic @ {url}"], ["needs"]):
-        world.configure(*roots)
-        assert world.run().status == (0 if roots == ["needs"] else 4)
-        world.configure(*roots, resolution={"strictMissing": False, "forceNoBinaryList": ["static"]})
-        assert world.run().status == 0
+    for roots in (["dynamic==1.0"], ["static"], ["needs", "dynamic>=1"], ["needs"]):
+        for policy in ({"allowSourceAll": False}, {"onlyBinaryList": ["dynamic", "static"]}):
+            world.configure(*roots, resolution=policy)
+            assert world.run().status == (0 if roots == ["needs"] else 4)
+            world.configure(*roots, resolution={"strictMissing": False, **policy})
+            assert world.run().status == 0
+    world.configure("needs")
+    assert versions(world.lock()) == {"needs": "1.0", "dynamic": "0.5"}, "a wheel first, then a source"
     assert not marker.exists()

@@ -60,7 +60,7 @@ def project_files(name: str, resolver: Resolver) -> list[tuple[str, Distribution
 
 def _asked_directly(name: str, resolver: Resolver) -> list[tuple[str, DistributionPackage]]:
     import requests
-    from pypi_simple import PyPISimple, UnsupportedRepoVersionError
+    from pypi_simple import NoSuchProjectError, PyPISimple, UnsupportedRepoVersionError
 
     from pyrunenv.fetch.credentials import registries_for
     from pyrunenv.fetch.session import make_session
@@ -70,7 +70,13 @@ def _asked_directly(name: str, resolver: Resolver) -> list[tuple[str, Distributi
         for url in registries_for(resolver.registries, name):
             try:
                 page = PyPISimple(url, session=session).get_project_page(name, timeout=20)
-            except (requests.RequestException, UnsupportedRepoVersionError, ValueError, LookupError):
+            except (
+                requests.RequestException,
+                NoSuchProjectError,
+                UnsupportedRepoVersionError,
+                ValueError,
+                LookupError,
+            ):
                 continue
             files += [(url, file) for file in page.packages]
     return files

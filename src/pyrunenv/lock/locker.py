@@ -10,7 +10,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from pyrunenv.config.merge import root_name
-from pyrunenv.errors import LockError
+from pyrunenv.errors import BuildFailed, LockError, SourceError
 from pyrunenv.lock.answers import Refusal, Resolution, ResolvedPackage
 from pyrunenv.lock.catalogue import offer, pinned_version
 from pyrunenv.lock.entries import NO_DEPS_GROUP, locked_packages
@@ -83,6 +83,17 @@ class Locker:
 
     def lock(self) -> Outcome:
         """Resolve the target. Raises LockError where roots conflict by decree, or a registry does not answer."""
+        while True:
+            failures = len(self.sources.failures)
+            try:
+                return self._lock()
+            except (BuildFailed, SourceError):
+                # What cannot be built is told when its build is planned: then the roots that need it cannot be had.
+                if len(self.sources.failures) == failures:
+                    raise
+                self._answers.clear()
+
+    def _lock(self) -> Outcome:
         roots, unreadable = self._roots()
         strict = self.config.resolution.strict_missing
         ordinary = [r for r in roots if r not in unreadable and r.name not in self.config.no_deps]
@@ -91,6 +102,9 @@ class Locker:
             grouping.groups, [r for r in roots if r not in unreadable and r.name in self.config.no_deps]
         )
         groups = self._ensure_consumers(groups, strict and not grouping.missing)
+        for package in (package for group in groups for package in group.resolution.packages.values()):
+            if package.candidate is not None:
+                self.sources.plan(package.candidate)
         refused = {**unreadable, **grouping.missing, **bare_missing}
         missing = tuple(self._explain(root, refused[root]) for root in roots if root in refused)
         if missing and strict:

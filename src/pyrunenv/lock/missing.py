@@ -81,6 +81,8 @@ def _without_wheel(
     reason = f"no wheel{version} fits"
     if not may_build(culprit):
         reason += "; policy forbids to build it from source"
+    elif pinned in offer.with_sdist:
+        return missing(_plain(refusal), culprit, offer.nearest(pinned))
     else:
         reason += "; there is no source archive to build one from either"
     return missing(reason, culprit, offer.nearest(pinned))

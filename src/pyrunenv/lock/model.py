@@ -71,13 +71,13 @@ class LockedPackage:
     name: str
     version: str
     wheel: LockedWheel | None = None
-    source: LockedSource | None = None
-    build: LockedBuild | None = None
     index: str | None = None
     dependencies: tuple[tuple[str, str], ...] = ()
     groups: tuple[str, ...] = ()
     direct: bool = False
     """Whether a root named this file by URL (PEP 751 ``archive``) and no index serves it."""
+    source: LockedSource | None = None
+    build: LockedBuild | None = None
 
     @property
     def file(self) -> LockedWheel | LockedSource:

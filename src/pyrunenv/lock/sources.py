@@ -15,7 +15,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import InvalidSdistFilename, canonicalize_name, parse_sdist_filename, parse_wheel_filename
 
 from pyrunenv import platforms
-from pyrunenv.errors import BuildFailed, SourceError
+from pyrunenv.errors import BuildFailed, PyrunenvError, SourceError
 from pyrunenv.lock.answers import Refusal, root_file_name
 from pyrunenv.lock.catalogue import offer_of, project_files
 from pyrunenv.lock.grouping import Root
@@ -65,6 +65,8 @@ class Sources:
         self._plans: dict[str, LockedBuild] = {}
         self._shelves: dict[frozenset[str], Shelf] = {}
         self._direct: dict[str, Root | Refusal] = {}
+        self.failures: dict[str, PyrunenvError] = {}
+        """Why something cannot be built, by its order's key."""
         self._planning = threading.RLock()
 
     @cached_property
@@ -102,16 +104,25 @@ class Sources:
 
     def metadata(self, candidate: Candidate) -> bytes:
         """Core metadata of a candidate, as the target will see it; raises BuildFailed, SourceError or FetchError."""
-        return self.workshop.metadata(self.order(candidate), lambda: self.plan(candidate), self.headers)
+        order = self.order(candidate)
+        if (failure := self.failures.get(order.key)) is not None:
+            raise failure
+        return self.workshop.metadata(order, lambda: self.plan(candidate), self.headers)
 
     def plan(self, candidate: Candidate) -> LockedBuild:
         """How a candidate is built; found out once."""
         order = self.order(candidate)
         with self._planning:
             if order.key not in self._plans:
-                self._plans[order.key] = self.workshop.plan(
-                    order, self._resolve_tools, self._counterparts, self.kept.get(candidate.name, {})
-                )
+                kept = self.kept.get(candidate.name, {})
+                try:
+                    plan = self.workshop.plan(order, self._resolve_tools, self._counterparts, kept)
+                except (BuildFailed, SourceError) as error:
+                    self.failures[order.key] = error
+                    self._shelves.clear()
+                    self._direct.clear()
+                    raise
+                self._plans[order.key] = plan
             return self._plans[order.key]
 
     def order(self, candidate: Candidate) -> Order:
@@ -126,14 +137,9 @@ class Sources:
         settings = [
             [n, settings_of(b, self.base).digest(self.base)] for n, b in sorted(self.config.build_wheel.items())
         ]
-        return [
-            RECIPE,
-            self.platform.key,
-            self.python_version,
-            self.config.floors.glibc,
-            self.config.floors.macos,
-            settings,
-        ]
+        floors = self.config.floors
+        target = [self.platform.key, self.python_version, floors.glibc, floors.macos]
+        return [RECIPE, *target, settings, sorted(self.failures)]
 
     def _candidates(self, name: str) -> list[Candidate]:
         """Versions of a name that could be built: from its folder alone, else those with an sdist and no wheel that fits."""

@@ -11,7 +11,7 @@ import hashlib
 import io
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
@@ -30,8 +30,11 @@ _STRAY = re.compile(r"(.*/)?(__pycache__/.*|[^/]*\.py[co]|[^/]*\.pdb|\.DS_Store)
 _LINUX = re.compile(r"(many)?linux[0-9a-z_]*")
 
 
-def finish(made: Path, out: Path, target: BuildTarget) -> Path:
-    """Write the wheel for ``target`` into the folder ``out``; returns its path. ``made`` is left as it is."""
+def finish(made: Path, out: Path, target: BuildTarget, roots: Iterable[str]) -> Path:
+    """Write the wheel for ``target`` into the folder ``out``; returns its path. ``made`` is left as it is.
+
+    ``roots`` are folders of this machine: where text names one, as pkg-config's files do, it names ``/build`` instead.
+    """
     folder = out / "tree"
     folder.mkdir(parents=True)
     native = False
@@ -40,7 +43,7 @@ def finish(made: Path, out: Path, target: BuildTarget) -> Path:
             continue
         path = folder / entry.path
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(entry.content)
+        path.write_bytes(_scrubbed(entry.content, roots))
         path.chmod(0o755 if entry.executable else 0o644)
         native = native or identify(entry.content[:ENOUGH]) is not None
     filename = _retag(made.name, folder, target, native)
@@ -52,6 +55,13 @@ def finish(made: Path, out: Path, target: BuildTarget) -> Path:
     with place.open("wb") as stream:
         write_zip(found, stream, mtime=EPOCH, jobs=1)
     return place
+
+
+def _scrubbed(content: bytes, roots: Iterable[str]) -> bytes:
+    if b"\0" not in content:
+        for root in sorted(roots, key=len, reverse=True):
+            content = content.replace(root.encode(), b"/build")
+    return content
 
 
 def _retag(filename: str, folder: Path, target: BuildTarget, native: bool) -> str:

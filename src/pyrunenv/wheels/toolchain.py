@@ -185,7 +185,7 @@ class Toolchain:
             "CMAKE_C_COMPILER": self.tool("cc"), "CMAKE_CXX_COMPILER": self.tool("c++"), "CMAKE_AR": self.tool("ar"),
             "CMAKE_RANLIB": self.tool("ranlib"), "CMAKE_STRIP": self.tool("strip"),
             "CMAKE_INSTALL_NAME_TOOL": self.tool("install_name_tool"), "CMAKE_RC_COMPILER": self.tool("windres"),
-            "CMAKE_DLLTOOL": self.tool("dlltool"), "CMAKE_SKIP_RPATH": "TRUE",
+            "CMAKE_DLLTOOL": self.tool("dlltool"), "CMAKE_BUILD_WITH_INSTALL_RPATH": "TRUE",
             "CMAKE_FIND_ROOT_PATH_MODE_PROGRAM": "NEVER", "CMAKE_FIND_USE_CMAKE_SYSTEM_PATH": "FALSE",
             "CMAKE_FIND_USE_SYSTEM_ENVIRONMENT_PATH": "FALSE", "CMAKE_POSITION_INDEPENDENT_CODE": "TRUE",
         }  # fmt: skip

@@ -191,12 +191,18 @@ class Workshop:
             with self._hooks(order, tree, system, build.requires, headers, build.headers, key) as hooks:
                 out = hooks.toolchain.folder / "out"
                 made = hooks.wheel(out)
-                finished = finish(made, hooks.toolchain.folder / "finished", hooks.toolchain.target)
-                self._check(order, hooks, finished, tree)
+                roots = [
+                    str(tree),
+                    str(hooks.environment.folder),
+                    str(self.cache.root),
+                    str(hooks.environment.base.prefix),
+                ]
+                finished = finish(made, hooks.toolchain.folder / "finished", hooks.toolchain.target, roots)
+                self._check(order, hooks, finished, roots)
                 sha256, size = sha256_file(finished), finished.stat().st_size
                 return BuiltWheel(self.cache.adopt(finished, sha256), finished.name, sha256, size)
 
-    def _check(self, order: Order, hooks: Hooks, wheel: Path, tree: Path) -> None:
+    def _check(self, order: Order, hooks: Hooks, wheel: Path, roots: Sequence[str]) -> None:
         """Refuse a wheel that is not what was asked for, not fit for the target, or that holds paths of this machine."""
         from pyrunenv.wheels.check import check
         from pyrunenv.wheels.inspect import inspect
@@ -204,8 +210,7 @@ class Workshop:
         name, version, _, _ = parse_wheel_filename(wheel.name)
         if name != canonicalize_name(order.name) or (order.version and str(version) != str(_version(order.version))):
             raise hooks.failure(f"it made {wheel.name}", [f"asked for {order.title}"])
-        texts = [str(tree), str(self.cache.root), str(hooks.environment.base.prefix)]
-        found = inspect(wheel, texts=texts)
+        found = inspect(wheel, texts=roots)
         floors = order.floors
         wrong = check(found, order.platform, order.python_version, glibc=floors.glibc, macos=floors.macos)
         if wrong:
@@ -219,9 +224,14 @@ class Workshop:
 
     def _with_headers(self, requires: Sequence[LockedWheel]) -> list[LockedWheel]:
         """Those that are made for one platform and bring headers: the target's own must be compiled with."""
-        return [
-            w for w in requires if not w.filename.endswith("-any.whl") and _brings_headers(self.cache.blob(w.sha256))
-        ]
+        native = [wheel for wheel in requires if not wheel.filename.endswith("-any.whl")]
+        blobs = self._fetched(native)
+        return [wheel for wheel in native if _brings_headers(blobs[wheel.sha256])]
+
+    def _fetched(self, wheels: Sequence[LockedWheel]) -> dict[str, Path]:
+        from pyrunenv.fetch.download import Download
+
+        return self.fetcher.fetch_all([Download(w.url, w.sha256, w.size, w.filename) for w in wheels])
 
     def _target(self, order: Order, headers: Headers | None) -> BuildTarget:
         include = headers.include if headers else Path("no-headers")
@@ -257,7 +267,6 @@ class Workshop:
     def _target_site(self, counterparts: Sequence[LockedWheel]) -> Path:
         """Unpack headers and libraries of the target's own build requirements; once, in the cache."""
         from pyrunenv.archives import read_archive
-        from pyrunenv.fetch.download import Download
 
         key = digest_of(sorted(wheel.sha256 for wheel in counterparts))[:32]
         folder = self.cache.root / "headers" / f"site-{key}"
@@ -265,10 +274,9 @@ class Workshop:
         with self.cache.lock(f"headers-site-{key}"), self.cache.guarded("write", folder):
             if not ready.exists():
                 folder.mkdir(parents=True, exist_ok=True)
-                self.fetcher.fetch_all([Download(w.url, w.sha256, w.size, w.filename) for w in counterparts])
+                blobs = self._fetched(counterparts)
                 for wheel in counterparts:
-                    blob = self.cache.blob(wheel.sha256)
-                    for entry in read_archive(blob, name=wheel.filename, wanted=_to_compile_with):
+                    for entry in read_archive(blobs[wheel.sha256], name=wheel.filename, wanted=_to_compile_with):
                         if entry.kind == "file":
                             (folder / entry.path).parent.mkdir(parents=True, exist_ok=True)
                             (folder / entry.path).write_bytes(entry.content)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ BASE: dict[str, Any] = {"packages": {"dependencies": ["numpy==2.2.6"]}}
 
 def inputs(value: dict[str, Any], key: str = "linux-x64", version: str = "3.12.10") -> dict[str, str]:
     config = merge(Config.model_validate({}), Config.model_validate(value))
-    return lock_inputs(for_platform(config, PLATFORMS[key]), PLATFORMS[key], version)
+    return lock_inputs(for_platform(config, PLATFORMS[key]), PLATFORMS[key], version, Path())
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def test_without_an_sdist_nothing_could_be_built() -> None:
 def test_a_dependency_without_a_wheel_is_the_culprit() -> None:
     """A root whose dependency lacks a wheel names that dependency, and looks for its nearest version."""
     text = "Because b==3 has no usable wheels and a==1 depends on b==3, we can conclude" + HINT.format("b")
-    found = reason("a==1", text, offer=Offer(versions("2"), versions("2", "3")))
+    found = reason("a==1", text, offer=Offer(versions("2"), versions("2", "3")), forbidden=True)
     assert found.culprit == "b"
     assert "b 3" in found.reason
     assert found.nearest == Version("2")
