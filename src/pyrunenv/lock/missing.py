@@ -55,8 +55,13 @@ def explain(
         return Missing(environment, platform, requirement, name, reason, culprit, nearest, refusal.sentence)
 
     if refusal.failure is not None:
-        notes = "\n".join(refusal.failure.notes)
-        return replace(missing(refusal.failure.message, refusal.culprit or name), detail="", output=notes)
+        culprit = refusal.culprit or name
+        wheels = offer(culprit)
+        pinned = pinned_version(requirement)[1] if culprit == name else None
+        of = f" of {pinned}" if pinned else "" if culprit == name else f" of `{culprit}`, which it needs,"
+        before = "" if "://" in requirement else f"no wheel{of} fits; "
+        found = missing(before + refusal.failure.message, culprit, wheels.nearest(pinned))
+        return replace(found, detail="", output="\n".join(refusal.failure.notes))
     if needed := [other for other in skipped if _mentions(refusal.reason, f"{other}<0")]:
         words = " and ".join(f"`{other}`, which is skipped there ({skipped[other]})" for other in needed)
         return missing(f"it needs {words}", needed[0])

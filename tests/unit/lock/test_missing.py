@@ -52,7 +52,7 @@ def test_a_build_that_failed_says_what_it_printed() -> None:
     """Metadata that cannot be computed: the failure's own words, its output below."""
     failure = BuildFailed("b 1 cannot be built for macosx-x64: it ended", notes=["gcc: no", "the whole output: /log"])
     found = reason("a==1", Refusal(failure.message, "b", failure))
-    assert (found.reason, found.culprit) == (failure.message, "b")
+    assert (found.reason, found.culprit) == (f"no wheel of `b`, which it needs, fits; {failure.message}", "b")
     shown = "\n".join(error([found]).notes)
     assert "    gcc: no\n    the whole output: /log" in shown
 
