@@ -58,6 +58,7 @@ class Cache:
         self.metadata = root / "metadata"
         self.uv = root / "uv"
         self.interpreters = root / "interpreters"
+        self.build = root / "build"
         self.tmp = root / "tmp"
         self.locks = root / "locks"
         self._verified: dict[str, _Identity] = {}
@@ -79,6 +80,23 @@ class Cache:
         import platformdirs
 
         return cls(platformdirs.user_cache_path("pyrunenv"))
+
+    @contextmanager
+    def made_once(self, kind: str, key: str) -> Iterator[tuple[Path, bool]]:
+        """Give a folder that holds one thing made from ``key``, and whether it has to be made now.
+
+        It counts as made when the block ends without an error, and is empty when it is to be made. Whoever else wants it
+        waits meanwhile.
+        """
+        folder = self.build / kind / f"{kind}-{key}"
+        ready = folder / ".ready"
+        with self.lock(folder.name), self.guarded("write", folder):
+            missing = not ready.exists()
+            if missing:
+                remove_tree(folder)
+                folder.mkdir(parents=True)
+            yield folder, missing
+            ready.touch()  # used now: what was not for longest is pruned first
 
     def blob(self, sha256: str) -> Path:
         """Return where the blob with this digest lies, or would lie."""

@@ -26,7 +26,7 @@ class Repository:
         self.url = strip_credentials(url)
         self._cache = cache
         self._key = digest_of(self.url)[:32]
-        self._store = cache.root / "git" / self._key
+        self._store = cache.build / "git" / f"git-{self._key}"
         self._variables = {**_without_git(), **login(url)}
 
     def commit(self, reference: str) -> str | None:

@@ -22,7 +22,7 @@ class Held:
 
 @dataclass(frozen=True)
 class CacheInfo:
-    """What a cache holds, by kind: blobs, metadata, uv, interpreters, temporary."""
+    """What a cache holds, by kind: blobs, metadata, uv, interpreters, build (what builds from source use), temporary."""
 
     root: Path
     kinds: Mapping[str, Held]
@@ -46,7 +46,7 @@ def info(cache: Cache) -> CacheInfo:
     """Count what the cache holds. A cache that was never used is empty."""
     folders = {
         "blobs": cache.blobs, "metadata": cache.metadata, "uv": cache.uv, "interpreters": cache.interpreters,
-        "temporary": cache.tmp,
+        "build": cache.build, "temporary": cache.tmp,
     }  # fmt: skip
     return CacheInfo(cache.root, {kind: _held(folder) for kind, folder in folders.items()})
 
@@ -132,12 +132,26 @@ def _prune_entries(cache: Cache, max_size: int) -> int:
 
 def _entries(cache: Cache) -> Iterator[_Entry]:
     tars = [(tar, tar.with_suffix(".json")) for tar in cache.interpreters.glob("*.tar") if _is_free(_lock_of(tar))]
-    for paths in (*((path,) for path in (*_files(cache.blobs), *_files(cache.metadata))), *tars):
+    files = (*_files(cache.blobs), *_files(cache.metadata), *_files(cache.build / "wheels"), *_files(cache.build / "metadata"),
+             *_files(cache.build / "logs"))  # fmt: skip
+    folders = [
+        folder
+        for kind in ("environment", "headers", "site", "python", "git")
+        for folder in _children(cache.build / kind)
+    ]
+    compiled = [cache.build / "zig"] if (cache.build / "zig").exists() else []
+    for paths in (*((path,) for path in (*files, *folders, *compiled)), *tars):
         try:
-            used = paths[0].stat().st_mtime
+            used = _used(paths[0])
         except FileNotFoundError:
             continue
         yield _Entry(paths, used, sum(_held(path).bytes for path in paths))
+
+
+def _used(path: Path) -> float:
+    """When something was last used; of a folder that is made once, its mark tells."""
+    mark = path / ".ready"
+    return (mark if mark.exists() else path).stat().st_mtime
 
 
 def _lock_of(tar: Path) -> Path:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pyrunenv import process
 from pyrunenv.errors import BuildFailed, ProcessFailed
-from pyrunenv.files import digest_of, remove_tree
+from pyrunenv.files import digest_of
 from pyrunenv.lock.model import LockedWheel
 
 if TYPE_CHECKING:
@@ -78,16 +78,11 @@ def build_environment(
     digests = sorted(wheel.sha256 for wheel in requires)
     shim = hashlib.sha256(_SHIM.read_bytes()).hexdigest()
     key = digest_of([str(base.program), base.version, digests, shim])[:32]
-    environment = BuildEnvironment(cache.root / "build-environments" / key, base)
-    ready = environment.folder / "ready"
-    with cache.lock(f"build-environment-{key}"), cache.guarded("write", environment.folder):
-        if not ready.exists():
+    with cache.made_once("environment", key) as (folder, missing):
+        environment = BuildEnvironment(folder / "venv", base)
+        if missing:
             fetcher.fetch_all([Download(w.url, w.sha256, w.size, w.filename) for w in requires])
-            remove_tree(environment.folder)
-            environment.folder.parent.mkdir(parents=True, exist_ok=True)
             _make(environment, requires, cache)
-            ready.touch()
-        os.utime(ready)  # used now: what was not for longest is pruned first
     return environment
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyrunenv.errors import BuildFailed
-from pyrunenv.files import remove_tree
 from pyrunenv.platforms import Platform
 
 if TYPE_CHECKING:
@@ -27,18 +26,13 @@ class Headers:
 
 def headers_of(interpreter: PreparedInterpreter, platform: Platform, python_version: str, cache: Cache) -> Headers:
     """Return what C code for a prepared interpreter is compiled with. Safe for several processes."""
-    folder = cache.root / "headers" / interpreter.tree_digest
-    ready = folder / "ready"
-    include = folder / platform.layout.at(platform.layout.include, python_version)
-    with cache.lock(f"headers-{interpreter.tree_digest}"), cache.guarded("write", folder):
-        if not ready.exists():
-            remove_tree(folder)
-            folder.mkdir(parents=True)
+    with cache.made_once("headers", interpreter.tree_digest) as (folder, missing):
+        if missing:
             with tarfile.open(interpreter.tar) as tar:
                 for member in tar:
                     if member.isfile() and member.name.startswith(("include/", "libs/")):
                         tar.extract(member, folder, filter="data")
-            ready.touch()
+    include = folder / platform.layout.at(platform.layout.include, python_version)
     if not (include / "Python.h").exists():
         raise BuildFailed(
             f"the interpreter for {platform} has no headers, so nothing can be compiled for it",

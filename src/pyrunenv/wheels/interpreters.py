@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from pyrunenv import platforms
 from pyrunenv.errors import BuildFailed, InterpreterError
-from pyrunenv.files import remove_tree
 from pyrunenv.lock.model import Floors, LockedInterpreter
 from pyrunenv.platforms import Platform
 from pyrunenv.wheels.headers import Headers, headers_of
@@ -71,13 +70,8 @@ def _own_python(config: TargetConfig, python_version: str, cache: Cache, fetcher
             f"nothing here can run builds for CPython {minor}: none is installed, and the bundle's own cannot be had",
             notes=[error.message, *error.notes], hint=f"install CPython {minor}, as with `uv python install {minor}`",
         ) from error  # fmt: skip
-    folder = cache.root / "pythons" / prepared.tree_digest
-    ready = folder / "ready"
-    with cache.lock(f"python-{prepared.tree_digest}"), cache.guarded("write", folder):
-        if not ready.exists():
-            remove_tree(folder)
-            folder.mkdir(parents=True)
+    with cache.made_once("python", prepared.tree_digest) as (folder, missing):
+        if missing:
             with tarfile.open(prepared.tar) as tar:
                 tar.extractall(folder, filter="data")
-            ready.touch()
     return folder / here.layout.at(here.layout.python, python_version)

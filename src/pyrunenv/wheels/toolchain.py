@@ -117,7 +117,7 @@ class Toolchain:
         target, name = self.target, self.target.rust
         variable = name.upper().replace("-", "_")
         home = Path(environment.get("HOME") or Path.home())
-        facts = {
+        return {
             "CARGO_HOME": environment.get("CARGO_HOME") or str(home / ".cargo"),
             "RUSTUP_HOME": environment.get("RUSTUP_HOME") or str(home / ".rustup"),
             "CARGO_BUILD_TARGET": name, f"CARGO_TARGET_{variable}_LINKER": str(self.tool("cc")),
@@ -125,7 +125,6 @@ class Toolchain:
             "PYO3_CROSS": "1", "PYO3_CROSS_PYTHON_VERSION": target.minor,
             "PYO3_CROSS_LIB_DIR": str(target.libraries or target.include.parent),
         }  # fmt: skip
-        return facts
 
     def _script(self, name: str, body: str) -> None:
         path = self.tool(name)

@@ -25,7 +25,7 @@ from pyrunenv.errors import BuildFailed, SourceError
 from pyrunenv.files import digest_of, sha256_file, write_json
 from pyrunenv.lock.model import Floors, LockedBuild, LockedSource, LockedWheel
 from pyrunenv.platforms import Platform
-from pyrunenv.wheels.environment import BuildEnvironment, BuildPython, build_environment, find_build_python
+from pyrunenv.wheels.environment import BuildPython, build_environment, find_build_python
 from pyrunenv.wheels.headers import Headers
 from pyrunenv.wheels.hooks import Hooks
 from pyrunenv.wheels.source import BuildSystem, read_build_system, static_metadata
@@ -131,7 +131,7 @@ class Workshop:
 
     def metadata(self, order: Order, build: Callable[[], LockedBuild], headers: Callable[[], Headers]) -> bytes:
         """Return the core metadata that the wheel will have: the sdist's own where that holds, else the backend's."""
-        path = self.cache.root / "source-metadata" / f"{order.key}.txt"
+        path = self.cache.build / "metadata" / f"{order.key}.txt"
         if order.source.kind != "folder" and path.exists():
             return path.read_bytes()
         with source_tree(order.source, order.settings.patches, order.base, self.cache, self.fetcher) as tree:
@@ -152,7 +152,7 @@ class Workshop:
         Raises BuildFailed with the end of the build's output, or what is wrong with the wheel that came out.
         """
         key = self._key(order, build, headers)
-        notes = self.cache.root / "wheels" / f"{key}.json"
+        notes = self.cache.build / "wheels" / f"{key}.json"
         with self.cache.lock(f"wheel-{key}"):
             found = self._kept(notes)
             if found is None:
@@ -254,12 +254,12 @@ class Workshop:
         with self.cache.temporary() as folder:
             folder.mkdir(parents=True)
             target_site = self._target_site(counterparts)
-            toolchain = Toolchain(folder, self._target(order, headers), zig and zig[0], self.cache.root / "zig")
+            toolchain = Toolchain(folder, self._target(order, headers), zig and zig[0], self.cache.build / "zig")
             toolchain.write(
                 tree=tree, site=environment.site, prefixes=[environment.base.prefix, environment.folder],
                 target_site=target_site, python=environment.python,
             )  # fmt: skip
-            log_file = self.cache.root / "logs" / f"{order.name}-{order.platform}-{(key or order.key)[:12]}.log"
+            log_file = self.cache.build / "logs" / f"{order.name}-{order.platform}-{(key or order.key)[:12]}.log"
             log_file.unlink(missing_ok=True)
             yield Hooks(order.title, tree, system, environment, toolchain, log_file, order.settings.config_settings,
                         order.settings.env)  # fmt: skip
@@ -269,18 +269,13 @@ class Workshop:
         from pyrunenv.archives import read_archive
 
         key = digest_of(sorted(wheel.sha256 for wheel in counterparts))[:32]
-        folder = self.cache.root / "headers" / f"site-{key}"
-        ready = folder / "ready"
-        with self.cache.lock(f"headers-site-{key}"), self.cache.guarded("write", folder):
-            if not ready.exists():
-                folder.mkdir(parents=True, exist_ok=True)
-                blobs = self._fetched(counterparts)
-                for wheel in counterparts:
-                    for entry in read_archive(blobs[wheel.sha256], name=wheel.filename, wanted=_to_compile_with):
-                        if entry.kind == "file":
-                            (folder / entry.path).parent.mkdir(parents=True, exist_ok=True)
-                            (folder / entry.path).write_bytes(entry.content)
-                ready.touch()
+        with self.cache.made_once("site", key) as (folder, missing):
+            blobs = self._fetched(counterparts) if missing else {}
+            for wheel in counterparts if missing else ():
+                for entry in read_archive(blobs[wheel.sha256], name=wheel.filename, wanted=_to_compile_with):
+                    if entry.kind == "file":
+                        (folder / entry.path).parent.mkdir(parents=True, exist_ok=True)
+                        (folder / entry.path).write_bytes(entry.content)
         return folder
 
 
