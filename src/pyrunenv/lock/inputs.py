@@ -37,7 +37,7 @@ def lock_inputs(config: TargetConfig, platform: Platform, python_version: str, b
         "skip": config.skip,
         "sources": [
             config.force_source,
-            {name: _how_built(build, base) for name, build in config.build_wheel.items()},
+            [[name, *_how_built(build, base)] for name, build in sorted(config.build_wheel.items())],
             resolution.force_no_binary_list,
             resolution.only_binary_list,
             resolution.allow_source_all,

@@ -64,7 +64,7 @@ def translate(tool: str, words: Iterable[str], told: Mapping[str, Any]) -> list[
             kept += [word, place] if place else []
         elif option := next((o for o in _FOLDER_OPTIONS if word.startswith(o)), None):
             place = placed(word[len(option) :], told)
-            kept += [option + place] if place else []
+            kept += kept_word(option + place, told["system"]) if place else []
         elif word == "-Xlinker":
             kept += kept_word("-Wl," + next(rest, ""), told["system"])
         else:

@@ -12,7 +12,7 @@ import os
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from pyrunenv import platforms
 from pyrunenv.errors import BuildFailed, SourceError
-from pyrunenv.files import digest_of, sha256_file, write_json
+from pyrunenv.files import digest_of, sha256_file, write_atomic, write_json
 from pyrunenv.lock.model import Floors, LockedBuild, LockedSource, LockedWheel
 from pyrunenv.platforms import Platform
 from pyrunenv.wheels.environment import BuildPython, build_environment, find_build_python
@@ -119,7 +119,7 @@ class Workshop:
 
     def plan(self, order: Order, resolve: Resolve, counterparts: Counterparts, kept: Mapping[str, str]) -> LockedBuild:
         """Find out what a build needs: what the tree and the config ask for, then what the backend asks for."""
-        with source_tree(order.source, order.settings.patches, order.base, self.cache, self.fetcher) as tree:
+        with self._tree(order) as tree:
             system = read_build_system(tree)
             wanted = [*system.requires, *_BROUGHT.get(system.backend, ()), *order.settings.requires]
             first = resolve(wanted, kept)
@@ -134,17 +134,27 @@ class Workshop:
         path = self.cache.build / "metadata" / f"{order.key}.txt"
         if order.source.kind != "folder" and path.exists():
             return path.read_bytes()
-        with source_tree(order.source, order.settings.patches, order.base, self.cache, self.fetcher) as tree:
+        with self._tree(order) as tree:
             content = static_metadata(tree)
-            if content is None:
-                plan = build()
-                system = read_build_system(tree)
-                with self._hooks(order, tree, system, plan.requires, headers(), plan.headers) as hooks:
-                    content = hooks.metadata(tree.parent / "metadata")
-        from pyrunenv.files import write_atomic
-
+        if content is None:
+            plan = build()
+            try:
+                content = self._computed(order, plan, None)
+            except BuildFailed:
+                # Few backends compile to tell what a wheel will need; only for those the interpreter is worth its download.
+                content = self._computed(order, plan, headers())
         write_atomic(path, content)
         return content
+
+    def _computed(self, order: Order, plan: LockedBuild, headers: Headers | None) -> bytes:
+        with (
+            self._tree(order) as tree,
+            self._hooks(order, tree, read_build_system(tree), plan.requires, headers, plan.headers) as hooks,
+        ):
+            return hooks.metadata(hooks.toolchain.folder / "metadata")
+
+    def _tree(self, order: Order) -> AbstractContextManager[Path]:
+        return source_tree(order.source, order.settings.patches, order.base, self.cache, self.fetcher)
 
     def build(self, order: Order, build: LockedBuild, headers: Headers) -> BuiltWheel:
         """Return the wheel, built now where the cache does not have it. Safe for several processes.
@@ -186,7 +196,7 @@ class Workshop:
                 f"{order.title} is locked to be built on {build.host}, and this is {platforms.host()}",
                 hint="build there, or lock on this machine with `pyrunenv lock`",
             )
-        with source_tree(order.source, order.settings.patches, order.base, self.cache, self.fetcher) as tree:
+        with self._tree(order) as tree:
             system = read_build_system(tree)
             with self._hooks(order, tree, system, build.requires, headers, build.headers, key) as hooks:
                 out = hooks.toolchain.folder / "out"
