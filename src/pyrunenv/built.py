@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -28,8 +28,8 @@ def built_lock(lock: Lock, target: Target, workshop: Workshop, headers: Headers,
     """
     futures: dict[LockedPackage, Future[BuiltWheel]] = {
         package: threads.submit(workshop.build, order_of(package, target), package.build, headers)
-        for package in lock.packages
-        if package.wheel is None and package.build is not None
+        for package in lock.to_build
+        if package.build is not None
     }
     failures: list[PyrunenvError] = []
     found: dict[LockedPackage, LockedWheel] = {}
@@ -96,13 +96,3 @@ def _together(failures: Sequence[PyrunenvError], target: Target) -> PyrunenvErro
     return BuildFailed(
         f"{len(failures)} wheels cannot be built for {target.platform}", notes=notes, hint=failures[0].hint
     )
-
-
-def wheels_of(lock: Lock) -> list[LockedWheel]:
-    """The wheels of a lock that has one for each package."""
-    return [package.wheel for package in lock.packages if package.wheel is not None]
-
-
-def sources_of(lock: Lock) -> Mapping[str, LockedPackage]:
-    """The packages of a lock that are built from source, by what a person calls them."""
-    return {f"{p.name} {p.version}": p for p in lock.packages if p.wheel is None}

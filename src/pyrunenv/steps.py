@@ -11,7 +11,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
-from pyrunenv.built import wheels_of
 from pyrunenv.errors import FetchError, UsageError
 from pyrunenv.lock.model import Floors
 from pyrunenv.lock.run import LockedTarget, Target
@@ -217,7 +216,7 @@ class TargetBuild:
             self._wait_for_wheels()
             self._prepared.result()
             run.check_running()
-            wheels = [(wheel.filename, wheel.sha256) for wheel in wheels_of(self._complete.result())]
+            wheels = [(wheel.filename, wheel.sha256) for wheel in self._complete.result().wheels]
             self.listing = self._work("assemble", finish, building, self.bundle, wheels, run.cache)
 
     def _wait_for_wheels(self) -> None:
@@ -232,12 +231,12 @@ class TargetBuild:
     @of_target
     def _build_wheels(self) -> Lock:
         """Build what has no wheel, with the interpreter's own headers; returns the lock with all wheels."""
-        from pyrunenv.built import built_lock, sources_of
+        from pyrunenv.built import built_lock
         from pyrunenv.wheels.headers import headers_of
         from pyrunenv.wheels.interpreters import workshop
 
         lock, target, run = self.locked.lock, self.target, self.run
-        if not sources_of(lock):
+        if not lock.to_build:
             return lock
         prepared = self._prepared.result()
         run.check_running()
@@ -255,7 +254,7 @@ class TargetBuild:
         from pyrunenv.fetch.download import Download
 
         self.run.check_running()
-        wheels = wheels_of(self.locked.lock)
+        wheels = self.locked.lock.wheels
         self.run.reporter.downloading(self.target, sum(wheel.size or 0 for wheel in wheels))
         self.run.reporter.step(self.target, "fetch")
         started = time.monotonic()

@@ -22,9 +22,10 @@ _HINT = "check the address, the network and your access; git must be installed"
 class Repository:
     """One repository; ``url`` may hold a login, which goes to git as a variable and to no file."""
 
-    def __init__(self, url: str, cache: Cache) -> None:
+    def __init__(self, url: str, cache: Cache, *, offline: bool = False) -> None:
         self.url = strip_credentials(url)
         self._cache = cache
+        self._offline = offline
         self._key = digest_of(self.url)[:32]
         self._store = cache.build / "git" / f"git-{self._key}"
         self._variables = {**_without_git(), **login(url)}
@@ -64,6 +65,8 @@ class Repository:
         ).status
 
     def _fetch(self) -> None:
+        if self._offline:
+            raise SourceError(f"the cache does not have {self.url}", hint="run once without --offline")
         if not (self._store / "HEAD").exists():
             self._store.parent.mkdir(parents=True, exist_ok=True)
             self._git("init", "--quiet", "--bare", self._store)

@@ -156,3 +156,13 @@ class Lock:
     """Names that several registries have, with the URLs of all that were asked, in their order."""
     exclude_newer: str | None = None
     """The ``--exclude-newer`` that the lock was made with: for the reader; a later lock does not repeat it."""
+
+    @property
+    def wheels(self) -> tuple[LockedWheel, ...]:
+        """The wheels that there are; what is built from source has none yet."""
+        return tuple(package.wheel for package in self.packages if package.wheel is not None)
+
+    @property
+    def to_build(self) -> tuple[LockedPackage, ...]:
+        """The packages without a wheel."""
+        return tuple(package for package in self.packages if package.wheel is None)

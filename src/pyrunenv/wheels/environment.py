@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,6 +53,16 @@ def find_build_python(python_version: str, uv_cache: Path, own: Callable[[], Pat
 
     ``own`` unpacks the bundle's own for this machine, and returns its program.
     """
+    found = _installed(python_version, uv_cache)
+    if found is not None:
+        return found
+    program = own()
+    return BuildPython(program, python_version, program.parent.parent)
+
+
+@cache
+def _installed(python_version: str, uv_cache: Path) -> BuildPython | None:
+    """Look once in a process: every interpreter there is has to be started for it."""
     from pyrunenv.interpreters.local import installed
 
     minor = ".".join(python_version.split(".")[:2])
@@ -63,10 +74,7 @@ def find_build_python(python_version: str, uv_cache: Path, own: Callable[[], Pat
         if found.version == python_version:
             return found
         others.append(found)
-    if others:
-        return max(others, key=lambda other: int(other.version.rpartition(".")[2]))
-    program = own()
-    return BuildPython(program, python_version, program.parent.parent)
+    return max(others, key=lambda other: int(other.version.rpartition(".")[2]), default=None)
 
 
 def build_environment(

@@ -42,7 +42,7 @@ def _laid_out(source: LockedSource, place: Path, base: Path, cache: Cache, fetch
         assert source.commit is not None
         tree = place / "git"
         place.mkdir(parents=True)
-        Repository(source.url, cache).check_out(source.commit, tree)
+        Repository(source.url, cache, offline=fetcher.offline).check_out(source.commit, tree)
         return tree
     if source.kind == "folder":
         folder = base / source.url
