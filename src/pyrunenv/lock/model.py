@@ -59,6 +59,8 @@ class LockedBuild:
     host: str
     requires: tuple[LockedWheel, ...] = ()
     headers: tuple[LockedWheel, ...] = ()
+    compiler: str | None = None
+    """The version of ziglang: another one makes other bytes."""
 
 
 @dataclass(frozen=True)

@@ -102,6 +102,7 @@ def _package_table(package: LockedPackage, groups: Sequence[str]) -> dict[str, A
         build = package.build
         table["tool"] = {"pyrunenv": {"build": {
             "host": build.host,
+            **({"compiler": build.compiler} if build.compiler else {}),
             "requires": [_file_table(wheel) for wheel in build.requires],
             "headers": [_file_table(wheel) for wheel in build.headers],
             **({"folder-sha256": package.source.sha256} if package.source and package.source.kind == "folder" else {}),
@@ -227,7 +228,7 @@ def _read_source(table: Mapping[str, Any], build: Mapping[str, Any]) -> LockedSo
 
 def _read_build(table: Mapping[str, Any]) -> LockedBuild:
     requires, headers = (tuple(map(_read_wheel, table[key])) for key in ("requires", "headers"))
-    return LockedBuild(table["host"], requires, headers)
+    return LockedBuild(table["host"], requires, headers, table.get("compiler"))
 
 
 def _read_time(table: Mapping[str, Any]) -> str | None:

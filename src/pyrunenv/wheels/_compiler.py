@@ -31,7 +31,7 @@ _DROPPED = {
 }  # fmt: skip
 _DROPPED_BEGINNINGS = (
     "-mmacosx-version-min=", "-stdlib=", "-flto", "-Wl,--exclude-libs", "-Wl,-z,", "-Wl,--version-script",
-    "-Wl,-Bsymbolic", "-fuse-ld=", "--target=", "-Wl,-headerpad", "-Wl,--build-id", "-Wl,-O",
+    "-Wl,-Bsymbolic", "-fuse-ld=", "--target=", "-Wl,--build-id", "-Wl,-O",
 )  # fmt: skip
 _NO_LINK = {"-c", "-E", "-S", "-M", "-MM", "--version", "-v", "-dumpversion", "-print-search-dirs", "-fsyntax-only"}
 _POSIX_LIBRARIES = {"-lm", "-lpthread", "-pthread", "-ldl", "-lutil", "-lrt", "-fPIC", "-fpic", "-fPIE"}
@@ -73,7 +73,9 @@ def translate(tool: str, words: Iterable[str], told: Mapping[str, Any]) -> list[
     # Clang's sanitizer for undefined behaviour, which zig switches on, wants a runtime that no target has.
     before = ["-target", told["target"], "-fno-sanitize=undefined", "-Wno-unused-command-line-argument",
               "-Wno-date-time", "-I" + told["include"], *told["defines"], *told["prefix_maps"]]  # fmt: skip
-    libraries = told["link"] if "-shared" in kept else []
+    libraries = [*told["link"]] if "-shared" in kept else []
+    if told["system"] == "Darwin":
+        libraries.append("-Wl,-headerpad_max_install_names")  # room to name another place of a library, as repairs do
     return [tool, *before, *kept, *([*libraries, "-s"] if links else [])]
 
 

@@ -21,7 +21,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from pyrunenv import platforms
-from pyrunenv.errors import BuildFailed, SourceError
+from pyrunenv.errors import BuildFailed, ProcessFailed, SourceError
 from pyrunenv.files import digest_of, sha256_file, write_atomic, write_json
 from pyrunenv.lock.model import Floors, LockedBuild, LockedSource, LockedWheel
 from pyrunenv.platforms import Platform
@@ -127,7 +127,9 @@ class Workshop:
             with self._hooks(order, tree, system, first, None, ()) as hooks:
                 more = hooks.requires()
             requires = resolve([*wanted, *more], {**kept, **_versions(first)}) if _beyond(more, first) else first
-        return LockedBuild(platforms.host().key, requires, counterparts(self._with_headers(requires)))
+        zig = find_zig()
+        headers = counterparts(self._with_headers(requires))
+        return LockedBuild(platforms.host().key, requires, headers, zig and zig[1])
 
     def metadata(self, order: Order, build: Callable[[], LockedBuild], headers: Callable[[], Headers]) -> bytes:
         """Return the core metadata that the wheel will have: the sdist's own where that holds, else the backend's."""
@@ -190,24 +192,31 @@ class Workshop:
 
     def _build(self, order: Order, build: LockedBuild, headers: Headers, key: str) -> BuiltWheel:
         from pyrunenv.wheels.finish import finish
+        from pyrunenv.wheels.repair import repair
 
         if build.host != platforms.host().key:
             raise BuildFailed(
                 f"{order.title} is locked to be built on {build.host}, and this is {platforms.host()}",
                 hint="build there, or lock on this machine with `pyrunenv lock`",
             )
+        zig = find_zig()
+        if zig and build.compiler and zig[1] != build.compiler:
+            raise BuildFailed(
+                f"{order.title} is locked to be compiled by ziglang {build.compiler}, and {zig[1]} is installed",
+                hint=f"run `pip install ziglang=={build.compiler}`, or lock again with `pyrunenv lock --upgrade`",
+            )
         with self._tree(order) as tree:
             system = read_build_system(tree)
             with self._hooks(order, tree, system, build.requires, headers, build.headers, key) as hooks:
-                out = hooks.toolchain.folder / "out"
-                made = hooks.wheel(out)
-                roots = [
-                    str(tree),
-                    str(hooks.environment.folder),
-                    str(self.cache.root),
-                    str(hooks.environment.base.prefix),
-                ]
-                finished = finish(made, hooks.toolchain.folder / "finished", hooks.toolchain.target, roots)
+                folder, environment = hooks.toolchain.folder, hooks.environment
+                made = hooks.wheel(folder / "out")
+                try:
+                    made = repair(made, tree, folder / "repaired")
+                except ProcessFailed as error:
+                    reason = "a library that it made cannot be taken into its wheel"
+                    raise hooks.failure(reason, [error.message, *error.notes]) from error
+                roots = [str(p) for p in (tree, environment.folder, self.cache.root, environment.base.prefix)]
+                finished = finish(made, folder / "finished", hooks.toolchain.target, roots)
                 self._check(order, hooks, finished, roots)
                 sha256, size = sha256_file(finished), finished.stat().st_size
                 return BuiltWheel(self.cache.adopt(finished, sha256), finished.name, sha256, size)
