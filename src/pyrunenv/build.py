@@ -120,7 +120,8 @@ class Builder:
             except BaseException:
                 self._run.stop()
                 self.fetcher.stop()
-                threads.shutdown(wait=False, cancel_futures=True)
+                for pool in (threads, self._run.builders):
+                    pool.shutdown(wait=False, cancel_futures=True)
                 raise
 
     def _lock_all(self, builds: Mapping[Target, TargetBuild], report: BuildReport) -> None:

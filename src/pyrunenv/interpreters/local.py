@@ -139,10 +139,10 @@ def _none(version: str, refused: list[str], others: list[Installation]) -> Inter
 
 
 def installed(minor: str, uv_cache: Path) -> Iterator[tuple[Path, Mapping[str, Any]]]:
-    """Yield each CPython of a minor version on this machine with what it says of itself, as ``_QUESTION`` asks it."""
+    """Yield each Python of a minor version on this machine with what it says of itself, as ``_QUESTION`` asks it."""
     for python in _candidates(minor, uv_cache):
         facts = _ask(python)
-        if facts and facts["implementation"] == "cpython" and facts["version"].rpartition(".")[0] == minor:
+        if facts and facts["version"].rpartition(".")[0] == minor:
             yield python, facts
 
 
@@ -193,7 +193,7 @@ def _ask(python: Path) -> Mapping[str, Any] | None:
 
 def _unfit(facts: Mapping[str, Any], layout: Layout) -> str | None:
     """Why an installation cannot be made portable; None where it can."""
-    if not facts["final"]:
+    if facts["implementation"] != "cpython" or not facts["final"]:
         return "not a release of CPython"
     if facts["debug"] or facts["threaded"]:
         return "a debug or free-threaded build, whose wheels are others"

@@ -68,7 +68,7 @@ def _installed(python_version: str, uv_cache: Path) -> BuildPython | None:
     minor = ".".join(python_version.split(".")[:2])
     others: list[BuildPython] = []
     for program, facts in installed(minor, uv_cache):
-        if facts["debug"] or facts["threaded"] or not facts["final"]:
+        if facts["implementation"] != "cpython" or facts["debug"] or facts["threaded"] or not facts["final"]:
             continue
         found = BuildPython(program, facts["version"], Path(facts["prefix"]))
         if found.version == python_version:

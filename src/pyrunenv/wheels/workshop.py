@@ -119,6 +119,7 @@ class Workshop:
 
     def plan(self, order: Order, resolve: Resolve, counterparts: Counterparts, kept: Mapping[str, str]) -> LockedBuild:
         """Find out what a build needs: what the tree and the config ask for, then what the backend asks for."""
+        log.info("%s: finding out what its build for %s needs", order.title, order.platform)
         with self._tree(order) as tree:
             system = read_build_system(tree)
             wanted = [*system.requires, *_BROUGHT.get(system.backend, ()), *order.settings.requires]
