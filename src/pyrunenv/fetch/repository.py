@@ -70,7 +70,12 @@ class Repository:
         if not (self._store / "HEAD").exists():
             self._store.parent.mkdir(parents=True, exist_ok=True)
             self._git("init", "--quiet", "--bare", self._store)
-        self._git("-C", self._store, "fetch", "--quiet", "--tags", "--force", self.url, "+refs/heads/*:refs/heads/*")
+        # A killed git leaves its lock files for ever; nobody else is in here now.
+        for left in (*self._store.glob("*.lock"), *(self._store / "refs").rglob("*.lock")):
+            left.unlink()
+        # --prune: a branch that is gone may stand where others have a folder
+        words = ["fetch", "--quiet", "--prune", "--tags", "--force", self.url, "+refs/heads/*:refs/heads/*"]
+        self._git("-C", self._store, *words)
 
     def _git(self, *words: str | Path, check: bool = True) -> process.Completed:
         return process.run(["git", *words], env=self._variables, check=check)

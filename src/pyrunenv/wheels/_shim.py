@@ -13,6 +13,7 @@ A ``.pth`` file imports it at every start; it does nothing unless PYRUNENV_TARGE
 from __future__ import annotations
 
 import importlib.abc
+import importlib.machinery
 import importlib.util
 import json
 import os
@@ -32,6 +33,7 @@ def activate(told: Mapping[str, Any]) -> None:
     speak_sysconfig(told)
     speak_sys(told, audience)
     speak_platform(told, audience)
+    speak_meson(told)
     sys.meta_path.insert(0, Patches(told))
 
 
@@ -127,6 +129,14 @@ def speak_platform(told: Mapping[str, Any], audience: Audience) -> None:
 
     platform.uname = platform_uname
     os.uname = os_uname
+
+
+def speak_meson(told: Mapping[str, Any]) -> None:
+    """Meson's own program that asks an interpreter: for the stable ABI it looks for ``libs/python3.lib`` on Windows."""
+    program = os.path.join("mesonbuild", "scripts", "python_info.py")
+    if told["windows_prefix"] and any(word.endswith(program) for word in sys.orig_argv):
+        sys.base_prefix = told["windows_prefix"]
+        importlib.machinery.EXTENSION_SUFFIXES[:] = [told["variables"]["EXT_SUFFIX"], told["abi3_suffix"]]
 
 
 class Patches(importlib.abc.MetaPathFinder):

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
-from pyrunenv.archives import read_archive
+from pyrunenv.archives import Entry, read_archive
 from pyrunenv.errors import BuildFailed
 from pyrunenv.interpreters.formats import ENOUGH, identify
 from pyrunenv.packing.tree import members
@@ -45,7 +45,7 @@ def finish(made: Path, out: Path, target: BuildTarget, roots: Iterable[str]) -> 
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(_scrubbed(entry.content, roots))
         path.chmod(0o755 if entry.executable else 0o644)
-        native = native or identify(entry.content[:ENOUGH]) is not None
+        native = native or _is_native(entry)
     filename = _retag(made.name, folder, target, native)
     _write_record(folder)
     place = out / filename
@@ -55,6 +55,12 @@ def finish(made: Path, out: Path, target: BuildTarget, roots: Iterable[str]) -> 
     with place.open("wb") as stream:
         write_zip(found, stream, mtime=EPOCH, jobs=1)
     return place
+
+
+def _is_native(entry: Entry) -> bool:
+    """Whether a file ties a wheel to a platform; setuptools' and pip's launchers for Windows are in pure ones too."""
+    found = identify(entry.content[:ENOUGH])
+    return found is not None and not (found[0] == "pe" and entry.path.endswith(".exe"))
 
 
 def _scrubbed(content: bytes, roots: Iterable[str]) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,30 +51,6 @@ def unpack(archive: Path, filename: str, into: Path) -> Path:
     raise SourceError(f"{filename} holds no source tree", notes=["an sdist has one folder on top (PEP 625)"])
 
 
-def apply_patches(tree: Path, patches: Iterable[Path]) -> None:
-    """Apply patch files (unified diffs, with or without git's ``a/`` and ``b/``) to a tree; raises SourceError."""
-    import patch_ng
-
-    for path in patches:
-        found = patch_ng.fromfile(str(path))
-        if not found or not found.apply(strip=_strip(found, tree), root=str(tree)):
-            raise SourceError(
-                f"the patch {path} does not apply", notes=[f"to the source of {tree.name}"],
-                hint="make it anew from this version of the source",
-            )  # fmt: skip
-
-
-def _strip(patch: Any, tree: Path) -> int:
-    """How many leading folders the names in a patch have that the tree does not."""
-    for item in patch.items:
-        for name in (item.source, item.target):
-            parts = name.decode(errors="replace").split("/")
-            for leading in range(min(2, len(parts))):
-                if (tree / "/".join(parts[leading:])).exists():
-                    return leading
-    return 0
-
-
 def read_build_system(tree: Path) -> BuildSystem:
     """Read a tree's build system; raises SourceError where the tree has none, or says nonsense."""
     path = tree / "pyproject.toml"
@@ -85,10 +61,18 @@ def read_build_system(tree: Path) -> BuildSystem:
     table = _read_toml(path).get("build-system")
     if table is None:
         return BuildSystem(LEGACY_REQUIRES, LEGACY_BACKEND, None)
+    if not isinstance(table, dict):
+        raise SourceError(f"`build-system` of {tree.name} is no table")
     requires, backend, backend_path = table.get("requires", []), table.get("build-backend"), table.get("backend-path")
-    if not isinstance(requires, list) or not all(isinstance(item, str) for item in requires):
+    if not _is_texts(requires):
         raise SourceError(f"the build-system table of {tree.name} has no list of requirements")
+    if not isinstance(backend, str | None) or not (backend_path is None or _is_texts(backend_path)):
+        raise SourceError(f"the build-system table of {tree.name} names no build backend")
     return BuildSystem(tuple(requires), backend or LEGACY_BACKEND, tuple(backend_path) if backend_path else None)
+
+
+def _is_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
 def static_metadata(tree: Path) -> bytes | None:
@@ -127,9 +111,12 @@ def _from_project(project: dict[str, Any], name: str, version: str) -> bytes:
 
 
 def _of_extra(requirement: str, extra: str) -> str:
-    from packaging.requirements import Requirement
+    from packaging.requirements import InvalidRequirement, Requirement
 
-    parsed = Requirement(requirement)
+    try:
+        parsed = Requirement(requirement)
+    except InvalidRequirement as error:
+        raise SourceError(f"the extra `{extra}` names no requirement: {error}") from error
     condition = f"({parsed.marker}) and " if parsed.marker else ""
     parsed.marker = None
     separator = " ;" if parsed.url else ";"
@@ -145,7 +132,8 @@ def folder_digest(folder: Path) -> str:
     rows: list[Sequence[object]] = []
     for place, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if name not in (".git", ".hg", ".svn", "__pycache__"))
-        for name in sorted(names):
+        # links to folders too, which are not followed
+        for name in sorted([*names, *(name for name in folders if Path(place, name).is_symlink())]):
             path = Path(place, name)
             relative = path.relative_to(folder).as_posix()
             if path.is_symlink():

@@ -170,6 +170,7 @@ class Toolchain:
             "release": target.darwin_release if macos else "10" if target.platform.windows else "",
             "libc": ["glibc", target.glibc] if linux else ["", ""],
             "macos": target.macos if macos else None,
+            "windows_prefix": str(target.libraries.parent) if target.libraries else None,
             "abi3_suffix": ".pyd" if target.platform.windows else ".abi3.so",
         }
 
@@ -203,8 +204,8 @@ class Toolchain:
         target = self.target
         programs = {"c": "cc", "cpp": "c++", "ar": "ar", "strip": "strip", "ranlib": "ranlib", "windres": "windres",
                     "objcopy": "objcopy"}  # fmt: skip
-        lines = ["[binaries]", *(f"{name} = '{self.tool(tool)}'" for name, tool in programs.items())]
-        lines += [f"python = '{python}'", "[host_machine]", f"system = '{target.system.lower()}'"]
+        lines = ["[binaries]", *(f"{name} = {_in_meson(self.tool(tool))}" for name, tool in programs.items())]
+        lines += [f"python = {_in_meson(python)}", "[host_machine]", f"system = '{target.system.lower()}'"]
         lines += [f"cpu_family = '{target.cpu}'", f"cpu = '{target.cpu}'", "endian = 'little'", "[properties]"]
         lines += ["needs_exe_wrapper = true", "skip_sanity_check = true"]
         lines += [f"longdouble_format = '{_LONG_DOUBLE.get(target.platform.key, 'INTEL_EXTENDED_16_BYTES_LE')}'"]
@@ -225,6 +226,11 @@ def find_zig() -> tuple[Path, str] | None:
         return Path(spec.origin).parent / name, version("ziglang")
     except PackageNotFoundError:
         return None
+
+
+def _in_meson(path: Path) -> str:
+    """A path as a string of Meson's language."""
+    return "'" + str(path).replace("\\", r"\\").replace("'", r"\'") + "'"
 
 
 def _write_json(path: Path, value: Mapping[str, Any]) -> None:

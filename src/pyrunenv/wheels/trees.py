@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from pyrunenv.errors import SourceError
 from pyrunenv.lock.model import LockedSource
-from pyrunenv.wheels.source import apply_patches, folder_digest, unpack
+from pyrunenv.wheels.patches import apply_patches
+from pyrunenv.wheels.source import folder_digest, unpack
 
 if TYPE_CHECKING:
     from pyrunenv.fetch.cache import Cache

@@ -68,7 +68,7 @@ def test_addresses_change_with_the_rules_and_with_nothing_else() -> None:
 def test_the_proxy_for_plain_http_is_replaced_and_no_other() -> None:
     """Unless the host wants none at all, which would pass the gate by."""
     with Gate() as gate:
-        passage = gate.passage(registries(Registry(url=LAB)))
+        gate.passage(registries(Registry(url=LAB)))
         kept = {"HTTPS_PROXY": "http://p.test", "NO_PROXY": "10.0.0.1", "A": "b"}
         assert gate.variables({**kept, "HTTP_PROXY": "http://p.test"}) == {**kept, "http_proxy": gate.proxy}
         assert gate.variables({**kept, "no_proxy": "*"}) == {"A": "b", "http_proxy": gate.proxy}
