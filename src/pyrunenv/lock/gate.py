@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from pyrunenv.config.schema import Registries
     from pyrunenv.lock.gateway import Server
-    from pyrunenv.lock.shelf import Shelf
+    from pyrunenv.lock.shelf import Candidate, Shelf
 
 log = logging.getLogger(__name__)
 
@@ -205,6 +205,11 @@ class Gate:
         with self._lock:
             self._open()
             return self.shelves.setdefault(shelf.address, shelf)
+
+    def candidate(self, url: str) -> Candidate | None:
+        """Return what could be built that a URL stands for, on whichever shelf."""
+        shelf = self.shelves.get(url.rpartition("/files/")[0])
+        return shelf.at(url) if shelf else None
 
     def _open(self) -> None:
         if self._server is None:

@@ -28,7 +28,7 @@ from pyrunenv.lock.model import (
 )
 from pyrunenv.lock.resolver import Resolver
 from pyrunenv.lock.sources import Sources, is_source
-from pyrunenv.lock.vcs import pin_commit, without_login
+from pyrunenv.lock.vcs import without_login
 from pyrunenv.platforms import Platform, marker_environment
 
 if TYPE_CHECKING:
@@ -176,6 +176,10 @@ class Locker:
             answer = resolver.resolve(requirements, preferences, no_deps=no_deps)
             if isinstance(answer, Resolution):
                 return self._unless_a_wheel(answer)
+            if answer.failure is None:
+                for name, error in self.sources.broken.items():
+                    if answer.names(name):
+                        return Refusal(error.message, name, error)
             lacking = {name for name in answer.without_wheel if self.sources.may_build(name)} - opened
             if not lacking or answer.failure:
                 return answer
@@ -185,6 +189,8 @@ class Locker:
         """Refuse an answer that has a wheel of what must be built."""
         for name in self.sources.forced & answer.packages.keys():
             package = answer.packages[name]
+            if (error := self.sources.broken.get(name)) is not None:
+                return Refusal(error.message, name, error)
             if package.candidate is None:
                 return Refusal(f"{name} must be built from source there, and no registry has one of {package.version}")
         return answer
@@ -293,12 +299,21 @@ class Locker:
             groups=tuple(group.name for group in groups),
             packages=packages,
             roots=tuple(
-                _locked_root(root, groups, grouping, bare, root.name in self.config.no_deps)
+                _locked_root(
+                    root,
+                    self.sources.pinned(root.requirement),
+                    groups,
+                    grouping,
+                    bare,
+                    root.name in self.config.no_deps,
+                )
                 for root in roots
                 if root.requirement not in left_out
             ),
             skipped=dict(sorted(self.config.skip.items())),
-            missing=tuple(MissingRoot(without_login(pin_commit(m.requirement)), m.name, m.reason) for m in missing),
+            missing=tuple(
+                MissingRoot(without_login(self.sources.pinned(m.requirement)), m.name, m.reason) for m in missing
+            ),
             served_by={name: urls for name, urls in sorted(servers.items()) if len(urls) > 1},
             exclude_newer=self.exclude_newer,
         )
@@ -326,11 +341,16 @@ def _within(answer: Resolution, groups: Sequence[Group]) -> bool:
 
 
 def _locked_root(
-    root: Root, groups: Sequence[Group], grouping: Grouping, bare: Mapping[Root, ResolvedPackage], no_deps: bool
+    root: Root,
+    requirement: str,
+    groups: Sequence[Group],
+    grouping: Grouping,
+    bare: Mapping[Root, ResolvedPackage],
+    no_deps: bool,
 ) -> LockedRoot:
     evictions = grouping.evictions.get(root, {})
     return LockedRoot(
-        requirement=without_login(pin_commit(root.requirement) if "git+" in root.requirement else root.requirement),
+        requirement=without_login(requirement),
         name=root.name,
         groups=(NO_DEPS_GROUP,) if root in bare else tuple(group.name for group in groups if root in group.roots),
         evictions=tuple(Eviction(name, refusal.sentence) for name, refusal in evictions.items()),

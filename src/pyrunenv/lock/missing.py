@@ -28,6 +28,8 @@ class Missing:
     detail: str = ""
     output: str = ""
     """The end of what a failed build printed, and where the rest is."""
+    remedies: str = ""
+    """What can be done about a build that failed."""
 
     @property
     def skip_reason(self) -> str:
@@ -61,7 +63,7 @@ def explain(
         of = f" of {pinned}" if pinned else "" if culprit == name else f" of `{culprit}`, which it needs,"
         before = "" if "://" in requirement else f"no wheel{of} fits; "
         found = missing(before + refusal.failure.message, culprit, wheels.nearest(pinned))
-        return replace(found, detail="", output="\n".join(refusal.failure.notes))
+        return replace(found, detail="", output="\n".join(refusal.failure.notes), remedies=refusal.failure.hint or "")
     if needed := [other for other in skipped if _mentions(refusal.reason, f"{other}<0")]:
         words = " and ".join(f"`{other}`, which is skipped there ({skipped[other]})" for other in needed)
         return missing(f"it needs {words}", needed[0])
@@ -114,10 +116,12 @@ def _blamed_version(name: str, text: str) -> Version | None:
 def error(missing: Sequence[Missing]) -> MissingPackages:
     """One error for all pairs of a run, with entries to paste."""
     count = len({(m.environment, m.platform, m.requirement) for m in missing})
+    remedies = dict.fromkeys(entry.remedies for entry in missing if entry.remedies)
     return MissingPackages(
         f"{count} root{'s' if count > 1 else ''} cannot be had",
         notes=[line for entry in missing for line in _lines(entry)],
-        hint="choose another version, or leave them out there by adding to the environment's `packages`:\n"
+        hint="".join(f"{remedy}\n" for remedy in remedies)
+        + "choose another version, or leave them out there by adding to the environment's `packages`:\n"
         + _skip_entries(missing),
     )
 

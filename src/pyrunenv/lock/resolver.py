@@ -110,8 +110,8 @@ class Resolver:
                 return self.resolve(requirements, remaining, no_deps=no_deps)
             document = tomllib.loads(self._real(output.read_text(encoding="utf-8")))
         packages = [read_package(entry, self._ranks) for entry in document.get("packages", ())]
-        if self.shelf:
-            packages = [replace(p, candidate=self.shelf.at(p.url)) for p in packages]
+        if self.gate:
+            packages = [replace(p, candidate=self.gate.candidate(p.url)) for p in packages]
         return Resolution({p.name: p for p in packages}, read_yanked(done.stderr), self.shelf)
 
     def edges(self, requirements: Sequence[str], resolution: Resolution, *, no_deps: bool = False) -> Edges:
@@ -187,7 +187,7 @@ class Resolver:
         }  # fmt: skip
         if self.shelf:
             variables["UV_HTTP_TIMEOUT"] = _PATIENCE
-        return self.gate.variables(variables) if self.gate and (self.passage or self.shelf) else variables
+        return self.gate.variables(variables) if self.gate and (self.passage or self.gate.shelves) else variables
 
     def _refusal(self, done: process.Completed) -> Refusal:
         text = done.stderr.strip()

@@ -64,7 +64,10 @@ class Shelf:
         from pyrunenv.lock.gate import shelf_address
 
         entries = {c.filename: c for c in candidates}
-        rows = sorted([c.filename, c.source.kind, c.source.identity, str(c.yanked)] for c in entries.values())
+        rows = sorted(
+            [c.filename, c.source.kind, c.source.url, c.source.identity, c.index or "", str(c.yanked)]
+            for c in entries.values()
+        )
         shelf = cls(shelf_address(digest_of([scope, rows])[:32]), entries, read)
         return gate.show(shelf)
 

@@ -22,7 +22,7 @@ from pyrunenv.lock.grouping import Root
 from pyrunenv.lock.model import Floors, LockedBuild, LockedSource, LockedWheel
 from pyrunenv.lock.resolver import Resolver
 from pyrunenv.lock.shelf import Candidate, Shelf, name_and_version
-from pyrunenv.lock.vcs import git_source
+from pyrunenv.lock.vcs import git_source, with_commit
 from pyrunenv.secrets import strip_credentials
 from pyrunenv.wheels.source import folder_digest
 from pyrunenv.wheels.workshop import RECIPE, BuildSettings, Order, Workshop
@@ -65,8 +65,11 @@ class Sources:
         self._plans: dict[str, LockedBuild] = {}
         self._shelves: dict[frozenset[str], Shelf] = {}
         self._direct: dict[str, Root | Refusal] = {}
+        self._commits: dict[str, str] = {}
         self.failures: dict[str, PyrunenvError] = {}
         """Why something cannot be built, by its order's key."""
+        self.broken: dict[str, PyrunenvError] = {}
+        """Why a folder tells no metadata, by the name that the config gives it."""
         self._planning = threading.RLock()
 
     @cached_property
@@ -101,6 +104,11 @@ class Sources:
             except (BuildFailed, SourceError) as error:
                 self._direct[root.requirement] = Refusal(error.message, root.name, error)
         return self._direct[root.requirement]
+
+    def pinned(self, requirement: str) -> str:
+        """Return a root's requirement with the commit that was taken, if it names a repository."""
+        commit = self._commits.get(requirement)
+        return with_commit(requirement, commit) if commit else requirement
 
     def metadata(self, candidate: Candidate) -> bytes:
         """Core metadata of a candidate, as the target will see it; raises BuildFailed, SourceError or FetchError."""
@@ -145,7 +153,11 @@ class Sources:
         """Versions of a name that could be built: from its folder alone, else those with an sdist and no wheel that fits."""
         build = self.config.build_wheel.get(name)
         if build and build.source_dir:
-            return [self._from_folder(name, build.source_dir)]
+            try:
+                return [self._from_folder(name, build.source_dir)]
+            except (BuildFailed, SourceError) as error:
+                self.broken[name] = error
+                return []
         files = project_files(name, self.resolver)
         wheels = () if name in self.forced else offer_of((file for _, file in files), self.resolver).with_wheel
         found: dict[str, Candidate] = {}
@@ -171,6 +183,7 @@ class Sources:
         url = requirement.url or "" if requirement else root.requirement
         if "git+" in url:
             source = git_source(url, self.workshop.cache)
+            self._commits[root.requirement] = source.commit or ""
         else:
             sha256, size = self._digest(url)
             source = LockedSource("archive", strip_credentials(url), root_file_name(url), sha256, size)

@@ -48,6 +48,12 @@ def pin_commit(requirement: str) -> str:
     )
 
 
+def with_commit(requirement: str, commit: str) -> str:
+    """Return a git requirement with a commit in place of what it names."""
+    parts = _GIT.match(requirement)
+    return f"{parts['before']}{parts['url']}@{commit}{parts['rest']}" if parts else requirement
+
+
 def git_source(url: str, cache: Cache) -> LockedSource:
     """Return the source that a git URL (``git+https://…@ref#subdirectory=…``) names, its commit looked up.
 
