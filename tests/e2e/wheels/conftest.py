@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from support.places import Archives
 from support.targets import target_archives
-
-Archives = tuple[str, dict[str, tuple[Path, str]]]
 
 
 @pytest.fixture(scope="session")
@@ -20,3 +19,9 @@ def machines(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def targets(tmp_path_factory: pytest.TempPathFactory) -> Archives:
     """Python's full version, and an interpreter archive with headers a platform: path and sha256."""
     return target_archives(tmp_path_factory.mktemp("targets"))
+
+
+@pytest.fixture(scope="session")
+def zig_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What zig compiles of its own libraries, once a platform."""
+    return tmp_path_factory.mktemp("zig")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.interpreters import archive_config
+from support.places import GLIBC, MACOS, TAGS, Archives, Place, make_place, share
 from support.runners import RUNNABLE, runner
 from support.targets import host_python
-from support.workspaces import make_workspace
 
 from pyrunenv.platforms import PLATFORMS
 from pyrunenv.wheels.check import check
@@ -24,14 +22,6 @@ from pyrunenv.wheels.inspect import inspect
 
 pytestmark = [pytest.mark.network, pytest.mark.slow, pytest.mark.xdist_group("targets")]
 
-Archives = tuple[str, dict[str, tuple[Path, str]]]
-
-GLIBC, MACOS = "2.28", "13.0"
-TAGS = {
-    "windows-x64": "win_amd64", "linux-aarch64": "manylinux_2_28_aarch64", "macosx-aarch64": "macosx_13_0_arm64",
-    "linux-x64": "manylinux_2_28_x86_64", "macosx-x64": "macosx_13_0_x86_64",
-}  # fmt: skip
-"""The platform tag of a wheel at the floors; what zig takes longest for is first."""
 NUMPY = "numpy==1.26.4"
 """Wine 8 lacks a function of Windows' C library that numpy 2 calls."""
 
@@ -112,50 +102,16 @@ each_runnable = pytest.mark.parametrize(
 )
 
 
-@dataclass(frozen=True)
-class Place:
-    """A workspace and a cache."""
-
-    workspace: Path
-    cache: Path
-
-    @property
-    def zig(self) -> Path:
-        return self.cache / "build" / "zig"
-
-    def build(self, requirement: str, *keys: str, into: Path, **variables: str) -> dict[str, Path]:
-        """Run the program once; returns the wheels by platform."""
-        command = [sys.executable, "-I", "-m", "pyrunenv", "wheel", "build", requirement, "--to", os.fspath(into)]
-        for key in keys:
-            command += ["--platform", key]
-        foreign = ("PIP_", "UV_", "PYTHON", "PYRUNENV_")
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-        path = os.pathsep.join([os.fspath(host_python().parent), kept.get("PATH", os.defpath)])
-        env = {**kept, "PATH": path, **variables, "PYRUNENV_CACHE": os.fspath(self.cache)}
-        done = subprocess.run(command, cwd=self.workspace, env=env, capture_output=True, text=True, timeout=900)
-        assert done.returncode == 0, done.stderr
-        made = [Path(line) for line in done.stdout.splitlines()]
-        assert [path.parent for path in made] == [into] * len(keys), done.stdout
-        by_tag = {path.stem.rpartition("-")[2]: path for path in made}
-        return {key: by_tag[TAGS[key]] for key in keys}
-
-
-def make_place(folder: Path, cache: Path, targets: Archives, *, quick: bool = False) -> Place:
-    version, archives = targets
-    settings = {p.name.lower(): dict.fromkeys(TAGS, p.quick) for p in PROJECTS if quick and p.quick}
-    shared = {
-        "python": {"source": "archive", "archives": archive_config(archives)},
-        "floors": {"glibc": GLIBC, "macos": MACOS},
-        "packages": {"dependencies": [], "buildWheel": settings},
-    }
-    return Place(make_workspace(folder, shared, {version: {}}) / f"python-{version}", cache)
-
-
-@pytest.fixture(scope="session")
-def home(tmp_path_factory: pytest.TempPathFactory, targets: Archives, pytestconfig: pytest.Config) -> Place:
+@pytest.fixture(scope="module")
+def home(
+    tmp_path_factory: pytest.TempPathFactory, targets: Archives, zig_cache: Path, pytestconfig: pytest.Config
+) -> Place:
     """Where all wheels are built, so that zig's own libraries are compiled once a platform."""
     folder = tmp_path_factory.mktemp("matrix")
-    return make_place(folder / "workspace", folder / "cache", targets, quick=not pytestconfig.getoption("--stress"))
+    share(zig_cache, folder / "cache")
+    quick = {p.name.lower(): dict.fromkeys(TAGS, p.quick) for p in PROJECTS if p.quick}
+    built = None if pytestconfig.getoption("--stress") else quick
+    return make_place(folder / "workspace", folder / "cache", targets, built=built)
 
 
 @pytest.fixture(scope="module")
@@ -229,13 +185,12 @@ def poison(folder: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module", params=["another path", "a poisoned environment"])
 def elsewhere(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, targets: Archives, home: Place
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, targets: Archives, zig_cache: Path
 ) -> tuple[Place, dict[str, str]]:
     """A place at another path, with zig's own libraries from the first, and variables for builds there."""
     folder = tmp_path_factory.mktemp("else where")
     place = make_place(folder / "a work space", folder / "deep" / "a cache", targets)
-    place.zig.parent.mkdir(parents=True)
-    place.zig.symlink_to(home.zig)
+    share(zig_cache, place.cache)
     if request.param == "another path":
         return place, {}
     (folder / "home").mkdir()
