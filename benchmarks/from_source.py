@@ -34,7 +34,11 @@ def ours(workspace: Path, version: str, cache: Path) -> tuple[float, str]:
     command = [sys.executable, "-m", "pyrunenv", "build", "--all-platforms", "-v"]
     started = time.monotonic()
     done = subprocess.run(
-        command, cwd=workspace / f"python-{version}", env={**CLEAN, "PYRUNENV_CACHE": str(cache)}, capture_output=True, text=True
+        command,
+        cwd=workspace / f"python-{version}",
+        env={**CLEAN, "PYRUNENV_CACHE": str(cache)},
+        capture_output=True,
+        text=True,
     )
     if done.returncode:
         sys.exit(done.stderr)

@@ -33,7 +33,7 @@ _DROPPED_BEGINNINGS = (
     "-mmacosx-version-min=", "-stdlib=", "-flto", "-Wl,--exclude-libs", "-Wl,-z,", "-Wl,--version-script",
     "-Wl,-Bsymbolic", "-fuse-ld=", "--target=", "-Wl,--build-id", "-Wl,-O",
 )  # fmt: skip
-_NO_LINK = {"-c", "-E", "-S", "-M", "-MM", "--version", "-v", "-dumpversion", "-print-search-dirs", "-fsyntax-only"}
+_NO_LINK = {"-c", "-E", "-S", "-M", "-MM", "--version", "-dumpversion", "-print-search-dirs", "-fsyntax-only"}
 _POSIX_LIBRARIES = {"-lm", "-lpthread", "-pthread", "-ldl", "-lutil", "-lrt", "-fPIC", "-fpic", "-fPIE"}
 _APPLE_HAS_THEM = {"-lrt", "-ldl", "-lutil", "-lcrypt"}
 _MSVC: dict[str, list[str]] = {
@@ -70,8 +70,9 @@ def translate(tool: str, words: Iterable[str], told: Mapping[str, Any]) -> list[
         else:
             kept += kept_word(word, told["system"])
     links = not _NO_LINK.intersection(kept) and any(not word.startswith("-") for word in kept)
-    # Clang's sanitizer for undefined behaviour, which zig switches on, wants a runtime that no target has.
-    before = ["-target", told["target"], "-fno-sanitize=undefined", "-Wno-unused-command-line-argument",
+    # Clang's sanitizer for undefined behaviour, which zig switches on, wants a runtime that no target has; _DEBUG, which it
+    # defines where nothing is optimised, means Python's debug build to the headers for Windows.
+    before = ["-target", told["target"], "-fno-sanitize=undefined", "-U_DEBUG", "-Wno-unused-command-line-argument",
               "-Wno-date-time", "-I" + told["include"], *told["defines"], *told["prefix_maps"]]  # fmt: skip
     libraries = [*told["link"]] if "-shared" in kept else []
     if told["system"] == "Darwin":
