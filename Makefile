@@ -1,6 +1,7 @@
 # make demo   a small environment, built, packed, moved and proven, from nothing but Python and PyPI
 # make test   all tests
 # make stress the long forms of the stress tests: 300 kills, 8 processes; a quarter of an hour
+# make test-foreign  every project of the wheel matrix on every platform; a quarter of an hour
 # make lint   formatting, lint, types
 # make bench  speed and size against peers, as ratios of one run
 
@@ -11,16 +12,19 @@ PYTEST := $(BIN)/python -m pytest
 # What a shell may have set and must not reach the tests: other indexes, other caches, no bytecode.
 CLEAN := env -u PIP_FIND_LINKS -u PIP_EXTRA_INDEX_URL -u PYTHONPATH -u PYTHONHOME
 
-.PHONY: demo test stress lint bench clean
+.PHONY: demo test stress test-foreign lint bench clean
 
 demo: $(VENV)/.ready
 	$(CLEAN) $(BIN)/python demo/demo.py
 
 test: $(VENV)/.ready
-	$(CLEAN) $(PYTEST) --numprocesses=2 --dist=loadgroup $(ARGS)
+	$(CLEAN) $(PYTEST) --numprocesses=2 --dist=loadfile $(ARGS)
 
 stress: $(VENV)/.ready
-	$(CLEAN) $(PYTEST) --numprocesses=2 --dist=loadgroup --stress tests/stress $(ARGS)
+	$(CLEAN) $(PYTEST) --numprocesses=2 --dist=loadfile --stress tests/stress $(ARGS)
+
+test-foreign: $(VENV)/.ready
+	$(CLEAN) $(PYTEST) --numprocesses=2 --dist=loadfile --stress tests/e2e/wheels $(ARGS)
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff format --check .

@@ -19,7 +19,7 @@ from support.workspaces import ALL_PLATFORMS, make_workspace
 from pyrunenv.lock import pylock
 from pyrunenv.lock.model import Lock
 
-pytestmark = [pytest.mark.network, pytest.mark.slow, pytest.mark.xdist_group("pypi")]
+pytestmark = [pytest.mark.network, pytest.mark.slow]
 
 PINNED = ["numpy==2.2.6", "tensorflow==2.19.0", "tf-keras==2.19.0", "scanpy", "scikit-learn", "pandas"]
 FURTHER = [

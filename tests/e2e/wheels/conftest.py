@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -23,5 +24,8 @@ def targets(tmp_path_factory: pytest.TempPathFactory) -> Archives:
 
 @pytest.fixture(scope="session")
 def zig_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What zig compiles of its own libraries, once a platform."""
-    return tmp_path_factory.mktemp("zig")
+    """What zig compiles of its own libraries, once a platform, for all workers of a run."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "zig"
+    folder.mkdir(exist_ok=True)
+    return folder

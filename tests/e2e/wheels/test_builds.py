@@ -11,7 +11,7 @@ from support.runners import RUNNABLE, runner
 
 from pyrunenv.wheels.inspect import inspect
 
-pytestmark = [pytest.mark.network, pytest.mark.slow, pytest.mark.xdist_group("targets")]
+pytestmark = [pytest.mark.network, pytest.mark.slow]
 
 SETUP = """
 import os, shlex, subprocess, sys

@@ -19,7 +19,7 @@ from pyrunenv.wheels import linked
 from pyrunenv.wheels.check import check, problems
 from pyrunenv.wheels.inspect import Inspection, inspect
 
-pytestmark = [pytest.mark.network, pytest.mark.slow, pytest.mark.xdist_group("pypi")]
+pytestmark = [pytest.mark.network, pytest.mark.slow]
 
 TAGS = {
     "linux-x64": "manylinux2014_x86_64",

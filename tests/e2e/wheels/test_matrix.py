@@ -20,7 +20,7 @@ from pyrunenv.platforms import PLATFORMS
 from pyrunenv.wheels.check import check
 from pyrunenv.wheels.inspect import inspect
 
-pytestmark = [pytest.mark.network, pytest.mark.slow, pytest.mark.xdist_group("targets")]
+pytestmark = [pytest.mark.network, pytest.mark.slow]
 
 NUMPY = "numpy==1.26.4"
 """Wine 8 lacks a function of Windows' C library that numpy 2 calls."""
@@ -33,8 +33,10 @@ class Project:
     requirement: str
     snippet: str
     needs: tuple[str, ...] = ()
+    platforms: tuple[str, ...] = tuple(TAGS)
+    """Those that it is built for in CI, as a build of it takes most of a minute; under ``--stress`` it is for all."""
     quick: Mapping[str, Any] | None = None
-    """What ``buildWheel`` says of it but under ``--stress``: not to optimise, which takes most of the time."""
+    """What ``buildWheel`` says of it in CI: not to optimise."""
 
     @property
     def name(self) -> str:
@@ -49,7 +51,7 @@ from fabio.ext import _agi_bitfield, _cif, byte_offset, cf_io, dense, mar345_IO
 data = numpy.array([1, 2, 3, 70000, -5, 4], dtype="int32")
 packed = bytes(byte_offset.comp_cbf32(data))
 assert numpy.array_equal(byte_offset.dec_cbf32(packed, size=6), data), packed
-""", (NUMPY,), {"configSettings": {"setup-args": ["-Doptimization=0"]}}),
+""", (NUMPY,), ("windows-x64", "macosx-aarch64"), {"configSettings": {"setup-args": ["-Doptimization=0"]}}),
     # setuptools, Cython, the headers of numpy. Its __init__ imports scikit-learn, whose wheels need a C++ library that
     # the Python for arm64 does not have: what is used is what was compiled, alone.
     Project("hdbscan==0.8.44", """
@@ -65,14 +67,14 @@ edges = _hdbscan_linkage.mst_linkage_core(distances)
 tree = _hdbscan_tree.condense_tree(_hdbscan_linkage.label(edges[numpy.argsort(edges[:, 2])]), 3)
 labels = list(_hdbscan_tree.get_clusters(tree, _hdbscan_tree.compute_stability(tree))[0])
 assert labels in ([0, 0, 0, 1, 1, 1], [1, 1, 1, 0, 0, 0]), labels
-""", (NUMPY,), {"env": {"CFLAGS": "-O0"}}),
+""", (NUMPY,), ("windows-x64", "linux-aarch64"), {"env": {"CFLAGS": "-O0"}}),
     # scikit-build-core; the extension needs a library that lies beside it
     Project("spglib==2.6.0", """
 import spglib
 lattice, atoms = [[4, 0, 0], [0, 4, 0], [0, 0, 4]], [[0, 0, 0], [0, .5, .5], [.5, 0, .5], [.5, .5, 0]]
 found = spglib.get_spacegroup((lattice, atoms, [13] * 4))
 assert found == "Fm-3m (225)", found
-""", (NUMPY, "typing-extensions==4.12.2")),
+""", (NUMPY, "typing-extensions==4.12.2"), ("windows-x64", "linux-aarch64", "macosx-aarch64")),
     # setuptools, and a library in C that is compiled with the module
     Project("freesasa==2.2.1", """
 import freesasa, math
@@ -96,10 +98,13 @@ BY_NAME = {project.name: project for project in PROJECTS}
 AGAIN = {"MarkupSafe": ("linux-aarch64", "windows-x64"), "wrapt": ("linux-aarch64", "windows-x64")}
 """What is built once more elsewhere, and in an environment that wants something else."""
 
-each_wheel = pytest.mark.parametrize(("name", "key"), [(p.name, key) for p in PROJECTS for key in TAGS])
-each_runnable = pytest.mark.parametrize(
-    ("name", "key"), [(p.name, key) for p in PROJECTS for key in TAGS if key in RUNNABLE]
-)
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give the tests of one wheel the projects and their platforms."""
+    if {"name", "key"} <= set(metafunc.fixturenames):
+        stress, runs = metafunc.config.getoption("--stress"), "machines" in metafunc.fixturenames
+        every = [(p.name, key) for p in PROJECTS for key in (TAGS if stress else p.platforms)]
+        metafunc.parametrize(("name", "key"), [(name, key) for name, key in every if key in RUNNABLE or not runs])
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +141,6 @@ def wheel(request: pytest.FixtureRequest, home: Place) -> Iterator[Callable[[str
         pool.shutdown(cancel_futures=True)
 
 
-@each_wheel
 def test_a_project_is_built_for_a_platform(
     name: str, key: str, wheel: Callable[[str, str], Path], home: Place, targets: Archives
 ) -> None:
@@ -151,7 +155,6 @@ def test_a_project_is_built_for_a_platform(
     assert {file.signature for file in found.native} == {signed}
 
 
-@each_runnable
 def test_a_built_wheel_is_imported_and_computes(
     name: str, key: str, wheel: Callable[[str, str], Path], machines: Path
 ) -> None:

@@ -15,7 +15,7 @@ from pyrunenv.interpreters import prepare
 from pyrunenv.lock.model import Floors, LockedInterpreter
 from pyrunenv.platforms import PLATFORMS
 
-pytestmark = [pytest.mark.network, pytest.mark.slow, pytest.mark.xdist_group("targets")]
+pytestmark = [pytest.mark.network, pytest.mark.slow]
 
 COMPILED = ["MarkupSafe==3.0.2", "numpy==1.26.4"]
 SNIPPET = """

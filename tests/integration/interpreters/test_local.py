@@ -20,7 +20,6 @@ from pyrunenv.trees import extract_tree
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="relocation is tried on Linux alone"),
-    pytest.mark.xdist_group("local-interpreter"),
 ]
 REPLAY = Path(__file__).parents[2] / "contract" / "backend_replay.py"
 HERE = ".".join(map(str, sys.version_info[:3]))
