@@ -48,6 +48,9 @@ _BROUGHT = {
 }
 """What backends look for on the machine first, and ask for only where it is not there: a lock must not depend on that."""
 
+_OF_EVERY_MACHINE = ("/usr", "/usr/local")
+"""Prefixes of Pythons that name no machine, and stand in what is built for macOS and in scripts."""
+
 Resolve = Callable[[Sequence[str], Mapping[str, str]], "tuple[LockedWheel, ...]"]
 """Resolves requirements for the machine that builds, near to some versions; raises BuildFailed."""
 Counterparts = Callable[[Sequence[LockedWheel]], "tuple[LockedWheel, ...]"]
@@ -216,7 +219,8 @@ class Workshop:
                 except ProcessFailed as error:
                     reason = "a library that it made cannot be taken into its wheel"
                     raise hooks.failure(reason, [error.message, *error.notes]) from error
-                roots = [str(p) for p in (tree, environment.folder, self.cache.root, environment.base.prefix)]
+                machine = tree, environment.folder, self.cache.root, environment.base.prefix
+                roots = [str(path) for path in machine if str(path) not in _OF_EVERY_MACHINE]
                 finished = finish(made, folder / "finished", hooks.toolchain.target, roots)
                 self._check(order, hooks, finished, roots)
                 sha256, size = sha256_file(finished), finished.stat().st_size
