@@ -87,13 +87,14 @@ def test_numpy_before_tensorflow_makes_two_groups(workspace: Workspace) -> None:
 
 def test_five_roots_fail_where_one_has_no_wheel_and_pass_with_the_suggested_skip(workspace: Workspace) -> None:
     """biopython 1.87 on macosx-x64 is said to be missing; the printed entry helps; the sizes are the joint resolution's."""
-    workspace.configure(FIVE)
+    policy = {"resolution": {"onlyBinaryList": ["biopython"]}}
+    workspace.configure(FIVE, **policy)
     result = workspace.lock()
     assert result.status == 4
     assert "error[missing-packages]: 1 root cannot be had" in result.stderr
-    assert f"{VERSION} on macosx-x64: `biopython==1.87`: no wheel of 1.87 fits" in result.stderr
+    assert f"{VERSION} on macosx-x64: `biopython==1.87`: no wheel of 1.87 fits; policy forbids" in result.stderr
     skip = json.loads("{" + result.stderr[result.stderr.index('"skip": {\n') :] + "}")
-    workspace.configure(FIVE, **skip)
+    workspace.configure(FIVE, **policy, **skip)
     again = workspace.lock()
     assert again.status == 0, again.stderr
     total = 0
@@ -101,8 +102,21 @@ def test_five_roots_fail_where_one_has_no_wheel_and_pass_with_the_suggested_skip
         lock = workspace.read(platform)
         assert versions(lock)["numpy"] == "2.2.6"
         assert ("biopython" in versions(lock)) == (platform != "macosx-x64")
-        total += sum(p.wheel.size or 0 for p in lock.packages)
+        total += sum(p.file.size or 0 for p in lock.packages)
     assert 630e6 < total < 650e6
+
+
+def test_what_has_no_wheel_on_one_platform_is_locked_to_be_built_there(workspace: Workspace) -> None:
+    """biopython 1.87 on macosx-x64: its source, and the build requirements, with their digests; a wheel elsewhere."""
+    workspace.configure(["biopython==1.87"])
+    assert workspace.lock().status == 0
+    for platform in ALL_PLATFORMS:
+        package = next(p for p in workspace.read(platform).packages if p.name == "biopython")
+        assert (package.wheel is None) == (platform == "macosx-x64")
+        if package.source is not None:
+            assert package.build is not None
+            assert package.source.filename == "biopython-1.87.tar.gz"
+            assert "setuptools" in {wheel.filename.partition("-")[0] for wheel in package.build.requires}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="installs what was locked for linux-x64")
