@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
 
 from packaging.utils import canonicalize_name
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, PlainSerializer, PlainValidator, Tag
 
-from pyrunenv.config.requirements import check_name, parse_override, parse_root
+from pyrunenv.config.requirements import check_name, meaning, parse_override, parse_root
 from pyrunenv.platforms import PLATFORMS
 
 _BUILD = re.compile(r"^\d{8}$")
@@ -112,6 +112,14 @@ def _without_repeats(items: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(item for item in items if item))
 
 
+def _each_once(items: tuple[str, ...]) -> tuple[str, ...]:
+    kept: dict[Hashable, str] = {}
+    for item in items:
+        if item:
+            kept.setdefault(meaning(item), item)
+    return tuple(kept.values())
+
+
 def _setting(value: Any) -> Any:
     """PEP 517 config settings are texts or lists of texts; a union would report two errors for one fault."""
     if isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value):
@@ -137,7 +145,7 @@ Name = Annotated[str, AfterValidator(check_name)]
 Names = Annotated[tuple[Name, ...], AfterValidator(_without_repeats)]
 Reason = Annotated[str, AfterValidator(_reason)]
 Requirement = Annotated[str, AfterValidator(_requirement)]
-Requirements = Annotated[tuple[Requirement, ...], AfterValidator(_without_repeats)]
+Requirements = Annotated[tuple[Requirement, ...], AfterValidator(_each_once)]
 RequirementsOrPath = Annotated[
     Annotated[Requirements, Tag("list")] | Annotated[str, AfterValidator(_requirements_path), Tag("path")],
     Discriminator(

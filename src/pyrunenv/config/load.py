@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from pyrunenv.config.problems import KeyPath, Problem, kind_of, translate
+from pyrunenv.config.requirements import meaning
 from pyrunenv.config.requirements_file import RequirementsFileError, read_requirements
 from pyrunenv.config.schema import Config, ConsumerPart
 
@@ -31,6 +33,8 @@ class Findings:
     lenient: bool = False
     problems: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
+    documents: dict[str, Any] = field(default_factory=dict)
+    """The JSON of each file that was read, for checks of what the schema makes even: spelling, repeats."""
 
     def unreadable(self, problem: Problem) -> None:
         """Note a file that is left out."""
@@ -54,7 +58,7 @@ def read_json(path: Path, shown: str, findings: Findings, *, nulls: bool = False
             odd.extend((made, key, "is null, leave it out instead") for key, value in made.items() if value is None)
         return made
 
-    document = _parse(path, shown, make)
+    document = findings.documents[shown] = _parse(path, shown, make)
     if odd:
         places = {id(value): (index, where) for index, (where, value) in enumerate(_objects(document, ()))}
         # the parser comes up from the innermost object; one that lost to a second of its key is in no place any more
@@ -103,7 +107,7 @@ def _objects(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, dict[str, Any
 def load_config(path: Path, shown: str, findings: Findings) -> Config:
     """Return one config file, its consumers' requirements files read; what is wrong goes to ``findings``.
 
-    Where nothing can be made of the file, an empty config stands in, so that the rest is looked at too.
+    What is wrong is left out of the config, down to an empty one, so that the rest is looked at too.
     """
     try:
         document = read_json(path, shown, findings)
@@ -113,15 +117,45 @@ def load_config(path: Path, shown: str, findings: Findings) -> Config:
     if not isinstance(document, dict):
         findings.problems.append(Problem(shown, (), f"expected an object, got {kind_of(document)}"))
         return Config()
-    try:
-        config = Config.model_validate(document, by_alias=True, by_name=False)
-    except ValidationError as error:
-        known = {problem.path for problem in findings.problems if problem.file == shown}
-        found = translate(error, Config, document, shown)
-        findings.problems.extend(problem for problem in found if problem.path not in known)
-        return Config()
-    findings.warnings.extend(_ignored(document, config, shown))
+    findings.warnings.extend(_ignored(document, shown))
+    known = {problem.path for problem in findings.problems if problem.file == shown}
+    config: Config | None = None
+    rest = document
+    while config is None:
+        try:
+            config = Config.model_validate(rest, by_alias=True, by_name=False)
+        except ValidationError as error:
+            found = list(translate(error, Config, rest, shown))
+            if rest is document:
+                findings.problems.extend(problem for problem in found if problem.path not in known)
+            rest = _without(rest, [problem.path for problem in found])
     return _with_requirements(config, path.parent, shown, findings)
+
+
+def _without(document: Any, places: Iterable[KeyPath]) -> Any:
+    """Return a document without what stands at some places; where nothing stands there, without what should hold it."""
+    rest = copy.deepcopy(document)
+    # the last items of a list first, so that the others keep their places until they are taken out
+    for place in sorted({_standing(document, place) for place in places}, key=_order, reverse=True):
+        if not place:
+            return {}
+        owner = rest
+        for step in place[:-1]:
+            owner = owner[step]
+        del owner[place[-1]]
+    return rest
+
+
+def _standing(document: Any, place: KeyPath) -> KeyPath:
+    """The place itself, or without its last step if nothing stands there."""
+    owner = document
+    for step in place[:-1]:
+        owner = owner[step]
+    return place[:-1] if isinstance(owner, dict) and place and place[-1] not in owner else place
+
+
+def _order(path: KeyPath) -> list[tuple[str, int]]:
+    return [("", step) if isinstance(step, int) else (step, 0) for step in path]
 
 
 def _with_requirements(config: Config, folder: Path, shown: str, findings: Findings) -> Config:
@@ -145,24 +179,29 @@ def _with_requirements(config: Config, folder: Path, shown: str, findings: Findi
     return config.model_copy(update={"consumers": consumers})
 
 
-def _ignored(document: dict[str, Any], config: Config, shown: str) -> Iterator[Problem]:
-    """Yield a warning for each blank or repeated entry of a list of roots, which the schema has dropped."""
-    packages = config.packages
-    lists: list[tuple[tuple[str, ...], tuple[str, ...] | None]] = [
-        (("packages", "dependencies"), packages.dependencies)
-    ]
-    for key, part in packages.platform_specific.items():
-        lists.append((("packages", "platformSpecific", key, "dependencies"), part.dependencies))
-    for path, kept in lists:
-        if kept is None:
-            continue
-        written: Any = document
-        for step in path:
-            written = written[step]
-        if len(kept) == len(written):
-            continue
-        seen: set[str] = set()
-        for index, item in enumerate(map(str.strip, written)):
-            if not item or item in seen:
-                yield Problem(shown, (*path, index), f"`{item}` stands here twice" if item else "is blank, ignored")
-            seen.add(item)
+def _ignored(document: dict[str, Any], shown: str) -> Iterator[Problem]:
+    """Yield a warning for each blank or repeated entry of a list of roots, which the schema drops."""
+    packages = document.get("packages")
+    if not isinstance(packages, dict):
+        return
+    parts = packages.get("platformSpecific")
+    lists: list[tuple[KeyPath, Any]] = [(("packages", "dependencies"), packages.get("dependencies"))]
+    for key, part in parts.items() if isinstance(parts, dict) else ():
+        if isinstance(part, dict):
+            lists.append((("packages", "platformSpecific", key, "dependencies"), part.get("dependencies")))
+    for path, written in lists:
+        seen: dict[Hashable, int] = {}
+        for index, item in enumerate(written if isinstance(written, list) else ()):
+            if not isinstance(item, str):
+                continue
+            if not item.strip():
+                yield Problem(shown, (*path, index), "is blank, ignored")
+                continue
+            try:
+                first = seen.setdefault(meaning(item), index)
+            except ValueError:
+                continue
+            if first != index:
+                other = written[first].strip()
+                again = "stands here twice" if other == item.strip() else f"says the same as `{other}`, ignored"
+                yield Problem(shown, (*path, index), f"`{item.strip()}` {again}")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from pyrunenv.config.requirements import Root, override_root, parse_root, root_name
+from pyrunenv.config.requirements import Root, meaning, override_root, parse_root, root_name
 from pyrunenv.config.schema import (
     BuildOptions,
     Config,
@@ -152,12 +152,12 @@ def _resolution(upper: ResolutionPart, lower: ResolutionPart) -> ResolutionPart:
 
 def _roots(packages: PackagesPart, here: PlatformPart) -> Iterator[str]:
     """Yield the roots with overrides applied; two that an override made equal are one."""
-    seen: set[str] = set()
+    seen: set[Hashable] = set()
     for requirement in (*(packages.dependencies or ()), *(here.dependencies or ())):
         override = packages.overrides.get(root_name(requirement) or "")
         root = override_root(requirement, override) if override is not None else requirement
-        if root not in seen:
-            seen.add(root)
+        if meaning(root) not in seen:
+            seen.add(meaning(root))
             yield root
 
 

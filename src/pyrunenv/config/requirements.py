@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -71,6 +72,15 @@ def parse_root(text: str) -> Root:
         url=found.url,
         marker=str(found.marker) if found.marker else None,
     )
+
+
+@lru_cache(maxsize=1 << 15)
+def meaning(requirement: str) -> Hashable:
+    """Return what two roots share that say the same, however they are written; raises ValueError."""
+    root = parse_root(requirement)
+    if root.written_name is None:
+        return root.text
+    return root.name, root.extras, SpecifierSet(root.specifier), root.url, root.marker
 
 
 def root_name(requirement: str) -> str | None:

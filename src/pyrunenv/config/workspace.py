@@ -55,13 +55,19 @@ class Environment:
 
 @dataclass(frozen=True)
 class Workspace:
-    """A workspace as read. ``catalogue`` is the folder, ``warnings`` are sentences to show once."""
+    """A workspace as read. ``catalogue`` is the folder, ``shared`` what shared-config.json says."""
 
     root: Path
     environments: tuple[Environment, ...]
+    shared: Config = field(default=Config(), repr=False)
     catalogue: Path | None = None
     catalogue_package: CataloguePackage | None = field(default=None, repr=False)
-    warnings: tuple[str, ...] = ()
+    findings: Findings = field(default_factory=Findings, repr=False)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences to show once."""
+        return tuple(dict.fromkeys(map(str, self.findings.warnings)))
 
     def select(self, patterns: Sequence[str], cwd: Path) -> tuple[Environment, ...]:
         """Return the environments that any pattern names, in the workspace's order.
@@ -108,20 +114,29 @@ def load_workspace(root: Path, *, lenient: bool = False) -> Workspace:
     With ``lenient`` a file that cannot be read or parsed is left out with a warning, and with it what stands on it:
     without its package.json an environment is left out.
     """
+    workspace = read_workspace(root, lenient=lenient)
+    if workspace.findings.problems:
+        raise _error(workspace.findings)
+    return workspace
+
+
+def read_workspace(root: Path, *, lenient: bool = False) -> Workspace:
+    """Read a whole workspace, whatever is wrong with it, which its ``findings`` say; what is wrong is left out."""
     root = Path(os.path.abspath(root))  # noqa: PTH100 - see find_root
     findings = Findings(lenient)
     shared = load_config(root / SHARED, SHARED, findings)
-    loaded = [_environment(folder, shared, findings) for folder in _folders(root, findings)]
-    found = [item for item in loaded if item is not None]
+    found = [
+        environment for folder in _folders(root, findings) if (environment := _environment(folder, shared, findings))
+    ]
     catalogue, listed = _catalogue(root, findings)
     findings.problems.extend(_shared_names(found))
-    if findings.problems:
-        raise _error(findings)
-    findings.warnings.extend(_unmatched_shared(shared, [environment for environment, _ in found]))
-    for environment, own in found:
-        findings.warnings.extend(_unmatched_own(environment, own, shared))
-    environments = tuple(environment for environment, _ in found)
-    return Workspace(root, environments, catalogue, listed, tuple(dict.fromkeys(map(str, findings.warnings))))
+    if not findings.problems:
+        findings.warnings.extend(_unmatched_shared(shared, found))
+    broken = {problem.file for problem in findings.problems}
+    for environment in found:
+        if not broken & {SHARED, f"{environment.folder.name}/{OWN}"}:
+            findings.warnings.extend(_unmatched_own(environment, shared))
+    return Workspace(root, tuple(found), shared, catalogue, listed, findings)
 
 
 def _matches(environment: Environment, pattern: str, here: Path) -> bool:
@@ -154,8 +169,8 @@ def _natural(text: str) -> list[str | int]:
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", text)]
 
 
-def _environment(folder: Path, shared: Config, findings: Findings) -> tuple[Environment, Config | None] | None:
-    """Return an environment and its own config, or None with the reason in ``findings``."""
+def _environment(folder: Path, shared: Config, findings: Findings) -> Environment | None:
+    """Return an environment, or None with the reason in ``findings``."""
     own = None
     shown = f"{folder.name}/{OWN}"
     if os.path.lexists(folder / OWN):
@@ -172,7 +187,7 @@ def _environment(folder: Path, shared: Config, findings: Findings) -> tuple[Envi
     version = _python_version(folder, full, package, findings)
     if package is None or version is None:
         return None
-    return Environment(folder, full, version, merge(shared, own), package, own), own
+    return Environment(folder, full, version, merge(shared, own), package, own)
 
 
 def _python_version(folder: Path, full: str, package: Package | None, findings: Findings) -> str | None:
@@ -206,10 +221,10 @@ def _catalogue(root: Path, findings: Findings) -> tuple[Path | None, CataloguePa
         return None, None
 
 
-def _shared_names(found: Sequence[tuple[Environment, Config | None]]) -> Iterator[Problem]:
+def _shared_names(found: Sequence[Environment]) -> Iterator[Problem]:
     """Two environments of one npm name would overwrite each other's archives."""
     first: dict[str, str] = {}
-    for environment, _ in found:
+    for environment in found:
         folder = environment.folder.name
         other = first.setdefault(environment.package.name, folder)
         if other != folder:
@@ -223,12 +238,13 @@ def _error(findings: Findings) -> ConfigError:
     return ConfigError(
         f"the workspace's configuration has {count}",
         notes=notes,
-        hint="docs/configuration.md explains every key",
+        hint="`pyrunenv config validate` shows the lines; docs/configuration.md explains every key",
     )
 
 
-def _unmatched_own(environment: Environment, own: Config | None, shared: Config) -> Iterator[Problem]:
+def _unmatched_own(environment: Environment, shared: Config) -> Iterator[Problem]:
     """Names in an environment's file that match no root of it, or take back what nobody gave."""
+    own = environment.own
     if own is None:
         return
     roots, shown = root_names(environment.config), f"{environment.folder.name}/{OWN}"
