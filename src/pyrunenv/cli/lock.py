@@ -12,8 +12,7 @@ from pyrunenv.cli import options
 from pyrunenv.cli.console import Console, signed, size
 from pyrunenv.errors import PyrunenvError, TargetsFailed, UsageError
 from pyrunenv.lock.difference import Difference, differences
-from pyrunenv.lock.run import LockReport, LockRun, Target, check
-from pyrunenv.lock.unmatched import unmatched_shared
+from pyrunenv.lock.run import LockReport, LockRun, Target, check, unmatched_in_shared
 
 if TYPE_CHECKING:
     from pyrunenv.lock.locker import Upgrade
@@ -67,7 +66,7 @@ def lock(
         run = LockRun(cache, fetcher, jobs or max(5, os.cpu_count() or 1), upgrade=moves, exclude_newer=exclude_newer)
         report = run.lock_all(targets)
     if any(locked.made for locked in report.locked):
-        report.warnings += unmatched_shared(workspace.environments, report.locked)
+        report.warnings += unmatched_in_shared(workspace.environments, report.locked)
     _show(report, console)
     errors = failures_of(report.failures, report.missing)
     for error in errors:

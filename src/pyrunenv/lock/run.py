@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pyrunenv import logs
+from pyrunenv.config.workspace import OWN, SHARED
 from pyrunenv.errors import LockFormat, PyrunenvError, StaleLock
 from pyrunenv.files import write_atomic
 from pyrunenv.lock import pylock
 from pyrunenv.lock.inputs import changed, combined, lock_inputs
 from pyrunenv.lock.model import Floors, Lock, LockedInterpreter
-from pyrunenv.lock.unmatched import unmatched_own
+from pyrunenv.lock.unmatched import names_in, unmatched_own, unmatched_shared
 from pyrunenv.platforms import Platform
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ class LockRun:
                 for warning in outcome.warnings:
                     said.setdefault((target.environment.full_version, warning), []).append(target.platform.key)
         report.warnings += [f"{full} on {', '.join(keys)}: {text}" for (full, text), keys in said.items()]
-        report.warnings += unmatched_own(report.locked)
+        report.warnings += _unmatched(report.locked)
         return report
 
     def _attempt(self, target: Target, gate: Gate) -> _Result | PyrunenvError:
@@ -209,6 +210,39 @@ class LockRun:
             lambda: target_headers(interpreter, target.platform, config, environment.python_version, self.cache, self.fetcher),
             kept,
         )  # fmt: skip
+
+
+def _unmatched(locked: Iterable[LockedTarget]) -> list[str]:
+    """The warnings about entries of environments of which a lock was made now."""
+    by_folder: dict[str, list[LockedTarget]] = {}
+    for entry in locked:
+        by_folder.setdefault(str(entry.target.environment.folder), []).append(entry)
+    found = []
+    for entries in by_folder.values():
+        environment = entries[0].target.environment
+        seen = {e.target.platform.key: names_in(environment, e.lock) for e in entries}
+        if any(entry.made for entry in entries):
+            for key, name in unmatched_own(environment, seen):
+                found.append(f"{environment.folder.name}/{OWN}: packages.{key}.{name} matches no package there")
+    return found
+
+
+def unmatched_in_shared(environments: Sequence[Environment], locked: Sequence[LockedTarget]) -> list[str]:
+    """The warnings about the shared file's entries; none as long as some target of the workspace has no lock."""
+    made = {(e.target.environment.folder, e.target.platform): e.lock for e in locked}
+
+    def names(environment: Environment, platform: Platform) -> frozenset[str] | None:
+        lock = made.get((environment.folder, platform))
+        try:
+            lock = lock or pylock.read(environment.folder, platform.key)
+        except PyrunenvError:
+            return None
+        return names_in(environment, lock) if lock else None
+
+    return [
+        f"{SHARED}: packages.{key}.{name} matches no package of any environment"
+        for key, name in unmatched_shared(environments, names)
+    ]
 
 
 def stale(target: Target, previous: Lock | None, inputs: dict[str, str]) -> StaleLock:

@@ -1,97 +1,86 @@
-"""Entries of the configuration that a lock shows to match nothing: ``skip``, ``forceSource``, ``buildWheel``.
+"""Entries of the configuration that match nothing in the locks: ``skip``, ``forceSource``, ``buildWheel``.
 
-An environment's own entry is a warning where it matches on none of its platforms that were locked; one of the shared
-file only where it matches in no environment of the workspace, and only if all of them are locked.
+An environment's own entry matches nothing where no package of any platform that it names has its name; one of the shared
+file only where that is so in every environment. Entries are judged only where all locks that they concern are known.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from pyrunenv.config.merge import root_name
-from pyrunenv.config.workspace import SHARED
-from pyrunenv.errors import PyrunenvError
 
 if TYPE_CHECKING:
     from pyrunenv.config.schema import Config
     from pyrunenv.config.workspace import Environment
     from pyrunenv.lock.model import Lock
-    from pyrunenv.lock.run import LockedTarget
+    from pyrunenv.platforms import Platform
+
+Entry = tuple[str, str]
+"""The key below ``packages``, and the package's name (normalised)."""
+Names = Callable[["Environment", "Platform"], Container[str] | None]
+"""What gives every name that a target has to do with, or None where it is not locked."""
 
 _KEYS = {"skip": "skip", "forceSource": "force_source", "buildWheel": "build_wheel"}
 
 
-def unmatched_own(locked: Iterable[LockedTarget]) -> list[str]:
-    """Return the warnings about environments' own entries, for the targets that were locked now."""
-    by_folder: dict[str, list[LockedTarget]] = {}
-    for entry in locked:
-        if entry.made:
-            by_folder.setdefault(str(entry.target.environment.folder), []).append(entry)
-    found = []
-    for entries in by_folder.values():
-        environment = entries[0].target.environment
-        if environment.own is None:
-            continue
-        seen = {e.target.platform.key: names_of(environment, e.lock) for e in entries}
-        for key, name in _dead(environment.own, seen):
-            found.append(f"{environment.folder.name}/config.json: packages.{key}.{name} matches no package there")
-    return found
+def unmatched_own(environment: Environment, seen: Mapping[str, Container[str] | None]) -> list[Entry]:
+    """Return the entries of an environment's own file that match nothing; ``seen`` has the names of each platform."""
+    own = environment.own
+    if own is None:
+        return []
+    here = {platform.key: seen.get(platform.key) for platform in environment.platforms()}
+    matching = set(_matching(own, here))
+    return [entry for entry in entries(own) if entry not in matching and _named(own, entry) & here.keys()]
 
 
-def unmatched_shared(environments: Sequence[Environment], locked: Sequence[LockedTarget]) -> list[str]:
-    """Return the warnings about the shared file; none as long as some target of the workspace has no lock."""
-    made = {(str(e.target.environment.folder), e.target.platform.key): e.lock for e in locked}
-    matched: set[tuple[str, str]] = set()
-    entries: dict[tuple[str, str], None] = {}
+def unmatched_shared(environments: Sequence[Environment], names: Names) -> list[Entry]:
+    """Return the entries of the shared file that match nothing in any of all environments."""
+    matched: set[Entry] = set()
+    all_of_them: dict[Entry, None] = {}
     for environment in environments:
-        seen = {}
-        for platform in environment.platforms():
-            lock = made.get((str(environment.folder), platform.key)) or _lock_on_disk(environment, platform.key)
-            if lock is None:
-                return []
-            seen[platform.key] = names_of(environment, lock)
-        dead = set(_dead(environment.config, seen, only_locked=False))
-        for entry in _entries(environment.config):
-            if environment.own is not None and entry[1] in getattr(environment.own.packages, _KEYS[entry[0]]):
-                continue
-            entries[entry] = None
-            if entry not in dead:
-                matched.add(entry)
-    return [f"{SHARED}: packages.{key}.{name} matches no package of any environment" for key, name in entries
-            if (key, name) not in matched]  # fmt: skip
+        own = environment.own
+        here = [e for e in entries(environment.config) if own is None or e[1] not in getattr(own.packages, _KEYS[e[0]])]
+        if not here:
+            continue
+        all_of_them.update(dict.fromkeys(here))
+        seen = {platform.key: names(environment, platform) for platform in environment.platforms()}
+        if None in seen.values():
+            return []
+        matched.update(_matching(environment.config, seen))
+    return [entry for entry in all_of_them if entry not in matched]
 
 
-def names_of(environment: Environment, lock: Lock) -> frozenset[str]:
+def names_in(environment: Environment, lock: Lock) -> frozenset[str]:
     """Every name that a target has to do with: its roots, skipped or not, and all that is in its lock."""
     from pyrunenv.platforms import PLATFORMS
 
-    config = environment.target(PLATFORMS[lock.platform])
-    roots = {name for requirement in config.dependencies if (name := root_name(requirement))}
-    return frozenset({*roots, *(p.name for p in lock.packages), *(m.name for m in lock.missing)})
+    locked = (*(p.name for p in lock.packages), *(m.name for m in lock.missing))
+    return frozenset(locked) | root_names_of(environment, PLATFORMS[lock.platform])
 
 
-def _entries(config: Config) -> Iterable[tuple[str, str]]:
+def root_names_of(environment: Environment, platform: Platform) -> frozenset[str]:
+    """The names of a target's roots, skipped or not."""
+    return frozenset(name for root in environment.target(platform).dependencies if (name := root_name(root)))
+
+
+def entries(config: Config) -> Iterator[Entry]:
+    """Yield the entries of a config that name some platform."""
     for key, attribute in _KEYS.items():
         for name, platforms in getattr(config.packages, attribute).items():
             if platforms:
                 yield key, name
 
 
-def _dead(config: Config, seen: Mapping[str, frozenset[str]], *, only_locked: bool = True) -> Iterable[tuple[str, str]]:
-    """Yield entries that match on no platform that they name; those for platforms nobody looked at are not judged."""
-    for key, name in _entries(config):
-        named = set(getattr(config.packages, _KEYS[key])[name])
-        looked_at = named & seen.keys()
-        judged = looked_at == named if only_locked else True
-        if judged and not any(name in seen[platform] for platform in looked_at):
-            yield key, name
+def _named(config: Config, entry: Entry) -> set[str]:
+    key, name = entry
+    return set(getattr(config.packages, _KEYS[key])[name])
 
 
-def _lock_on_disk(environment: Environment, platform: str) -> Lock | None:
-    from pyrunenv.lock import pylock
-
-    try:
-        return pylock.read(environment.folder, platform)
-    except PyrunenvError:
-        return None
+def _matching(config: Config, seen: Mapping[str, Container[str] | None]) -> Iterator[Entry]:
+    """Yield entries that match on a platform that they name, or may match there."""
+    for entry in entries(config):
+        known = [seen[platform] for platform in _named(config, entry) & seen.keys()]
+        if any(names is None or entry[1] in names for names in known):
+            yield entry
