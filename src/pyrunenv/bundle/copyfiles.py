@@ -65,6 +65,13 @@ def plan(
     return copies
 
 
+def problems_of(item: CopyFile, environment_folder: Path, platform: Platform, python_version: str) -> list[str]:
+    """Return what is wrong with one entry of ``copyFiles``, alone."""
+    planner = _Planner(environment_folder, platform, python_version)
+    planner.add(item)
+    return planner.problems
+
+
 def digest(copies: Iterable[PlannedCopy]) -> str:
     """Return one sha256 over destinations, contents and run bits; where the files come from does not count."""
     return digest_of(sorted([copy.destination, sha256_file(copy.source), copy.executable] for copy in copies))

@@ -3,15 +3,76 @@
 from __future__ import annotations
 
 import json
+import os
+from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from pyrunenv.cli import options
-from pyrunenv.cli.console import Console
+from pyrunenv.cli.console import Console, set_verbosity
 from pyrunenv.errors import UsageError
 
-app = typer.Typer(help="Look at the configuration.", no_args_is_help=True)
+app = typer.Typer(help="Look at the configuration, and check it.", no_args_is_help=True)
+
+
+class Format(StrEnum):
+    """How findings are printed."""
+
+    text = "text"
+    json = "json"
+    github = "github"
+
+
+@app.command("validate", epilog="Example: pyrunenv config validate --format github --strict")
+def validate(
+    environments: options.Environments = None,
+    form: Annotated[Format, typer.Option("--format", help="`github` annotates lines of a pull request.")] = Format.text,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit 1 for warnings as well.")] = False,
+    folder: options.Folder = None,
+    verbose: options.Verbose = 0,
+    quiet: options.Quiet = False,
+) -> int:
+    """Tell everything that is wrong in the workspace's files at once, with file, line and column.
+
+    Exit status: 0 no error, 1 errors (with --strict: or warnings).
+    """
+    from pyrunenv.checks import check_workspace
+    from pyrunenv.config.workspace import find_root
+
+    console = Console()
+    set_verbosity(verbose, quiet)
+    start = (folder or Path()).resolve()
+    root = find_root(start)
+    found = check_workspace(root, environments or (), start)
+    errors = sum(finding.level == "error" for finding in found)
+    if as_json or form is Format.json:
+        console.result(json.dumps([finding.to_json() for finding in found], indent=2, ensure_ascii=False))
+    for finding in found if not as_json else ():
+        if form is Format.github:
+            # from the top of the repository, which is where its runners look for files
+            top = Path(os.environ.get("GITHUB_WORKSPACE") or start)
+            console.result(finding.to_github(_relative(root / finding.file, top)))
+        elif form is Format.text:
+            console.result(finding.text(_relative(root / finding.file, start)))
+    if found:
+        console.note(f"{_count(errors, 'error')}, {_count(len(found) - errors, 'warning')}")
+    else:
+        console.note("no problem found")
+    return 1 if errors or (strict and found) else 0
+
+
+def _relative(path: Path, start: Path) -> str:
+    try:
+        return Path(os.path.relpath(path, start)).as_posix()
+    except ValueError:  # another drive
+        return path.as_posix()
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 @app.command("show")

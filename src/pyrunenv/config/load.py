@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from pyrunenv.config.document import Place
 from pyrunenv.config.problems import KeyPath, Problem, kind_of, translate
 from pyrunenv.config.requirements import meaning
 from pyrunenv.config.requirements_file import RequirementsFileError, read_requirements
@@ -86,7 +87,7 @@ def _parse(path: Path, shown: str, make: Any) -> Any:
     except json.JSONDecodeError as error:
         comment = text[error.pos :].lstrip(", \t\r\n").startswith(("//", "/*", "#"))
         reason = "comments are not JSON" if comment else f"{error.msg[:1].lower()}{error.msg[1:]}"
-        raise Unreadable(Problem(f"{shown}:{error.lineno}:{error.colno}", (), reason)) from None
+        raise Unreadable(Problem(shown, (), reason, Place(error.lineno, error.colno))) from None
     except RecursionError:
         message = "is nested too deeply"
     except ValueError as error:

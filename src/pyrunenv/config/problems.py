@@ -12,6 +12,7 @@ from typing import Any, Union
 
 from pydantic import BaseModel, ValidationError
 
+from pyrunenv.config.document import Place
 from pyrunenv.config.fields import did_you_mean
 from pyrunenv.secrets import mask
 
@@ -31,15 +32,19 @@ _KINDS = {str: "text", bool: "true or false", int: "a number", float: "a number"
 
 @dataclass(frozen=True)
 class Problem:
-    """One fault or warning. ``file`` is relative to the workspace's root, ``path`` the keys down to the place."""
+    """One fault or warning. ``file`` is relative to the workspace's root, ``path`` the keys down to the place.
+
+    ``place`` is given where the file cannot be parsed, else the path tells it.
+    """
 
     file: str
     path: KeyPath
     message: str
+    place: Place | None = None
 
     def __str__(self) -> str:
-        where = f"{self.file}: {show_path(self.path)}" if self.path else self.file
-        return mask(f"{where}: {self.message}")
+        where = f"{self.file}:{self.place.line}:{self.place.column}" if self.place else self.file
+        return mask(f"{where}: {show_path(self.path)}: {self.message}" if self.path else f"{where}: {self.message}")
 
 
 def show_path(path: KeyPath) -> str:

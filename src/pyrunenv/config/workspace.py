@@ -156,7 +156,7 @@ def _folders(root: Path, findings: Findings) -> Iterator[Path]:
     except OSError as error:
         findings.problems.append(Problem(str(root), (), f"cannot be read: {(error.strerror or str(error)).lower()}"))
         return
-    for folder in sorted(folders, key=lambda path: _natural(path.name)):
+    for folder in sorted(folders, key=lambda path: natural(path.name)):
         if (folder / OWN).exists() or (folder / PACKAGE).exists():
             yield folder
         else:
@@ -165,7 +165,8 @@ def _folders(root: Path, findings: Findings) -> Iterator[Path]:
             findings.warnings.append(Problem(folder.name, (), text))
 
 
-def _natural(text: str) -> list[str | int]:
+def natural(text: str) -> list[str | int]:
+    """What sorts names with versions by number."""
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", text)]
 
 

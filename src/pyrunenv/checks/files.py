@@ -1,0 +1,52 @@
+"""Files that configs name: ``copyFiles`` sources, ``buildWheel`` source folders and patches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pyrunenv.bundle.copyfiles import problems_of
+from pyrunenv.config.problems import KeyPath, Problem
+from pyrunenv.config.schema import Config
+from pyrunenv.config.workspace import OWN, SHARED, Environment, Workspace
+from pyrunenv.platforms import PLATFORMS
+
+
+def errors(workspace: Workspace) -> Iterator[Problem]:
+    """Yield what cannot be copied or built with, where it is said; of the shared file for the environments it fails in."""
+    missing: dict[tuple[KeyPath, str], list[str]] = {}
+    for environment in workspace.environments:
+        for file, config in ((f"{environment.folder.name}/{OWN}", environment.own), (SHARED, workspace.shared)):
+            for path, message in _of(config, environment) if config else ():
+                if file == SHARED:
+                    missing.setdefault((path, message), []).append(environment.folder.name)
+                else:
+                    yield Problem(file, path, message)
+    for (path, message), folders in missing.items():
+        yield Problem(SHARED, path, f"{message} (in {', '.join(dict.fromkeys(folders))})")
+
+
+def _of(config: Config, environment: Environment) -> Iterator[tuple[KeyPath, str]]:
+    """Yield (key path, what is wrong) for what one file says, in one environment's folder."""
+    packages, listed = config.packages, environment.platforms()
+    for index, item in enumerate(packages.copy_files or ()):
+        told = dict.fromkeys(
+            text
+            for platform in listed
+            for text in problems_of(item, environment.folder, platform, environment.python_version)
+        )
+        for text in told:
+            yield ("packages", "copyFiles", index), text
+    for key, part in packages.platform_specific.items():
+        for index, item in enumerate(part.copy_files or ()):
+            for text in problems_of(item, environment.folder, PLATFORMS[key], environment.python_version):
+                yield ("packages", "platformSpecific", key, "copyFiles", index), text
+    for name, by_platform in packages.build_wheel.items():
+        if config is not environment.own and environment.own and name in environment.own.packages.build_wheel:
+            continue
+        for key, build in by_platform.items():
+            path: KeyPath = ("packages", "buildWheel", name, key)
+            if build.source_dir and not (environment.folder / build.source_dir).is_dir():
+                yield (*path, "sourceDir"), f"`{build.source_dir}` is no folder of the environment"
+            for index, patch in enumerate(build.patches):
+                if not (environment.folder / patch).is_file():
+                    yield (*path, "patches", index), f"`{patch}` is no file of the environment's folder"
