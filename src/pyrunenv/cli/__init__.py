@@ -17,7 +17,7 @@ from typing import NoReturn
 import typer
 
 from pyrunenv import process
-from pyrunenv.cli import build, cache, configs, listing, lock, wheels
+from pyrunenv.cli import build, cache, configs, graph, listing, lock, wheels
 from pyrunenv.cli.console import Console
 from pyrunenv.errors import PyrunenvError
 
@@ -53,7 +53,9 @@ def _root(
 
 app.command("lock")(lock.lock)
 app.command("build")(build.build)
-app.command("list")(listing.list_environments)
+app.command("list", epilog="Example: pyrunenv list --json")(listing.list_environments)
+app.command("why", epilog="Example: pyrunenv why numcodecs 3.12.10")(graph.why)
+app.command("tree", epilog="Example: pyrunenv tree 3.12.10 --platform windows-x64 --depth 1")(graph.tree)
 app.add_typer(configs.app, name="config")
 app.add_typer(cache.app, name="cache")
 app.add_typer(wheels.app, name="wheel")

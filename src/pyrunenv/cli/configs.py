@@ -77,7 +77,7 @@ def _count(number: int, word: str) -> str:
 
 @app.command("show")
 def show(
-    environment: Annotated[str, typer.Argument(metavar="ENV", help="A full version, a folder, or an npm name.")],
+    environment: options.OneEnvironment = None,
     platform: options.Platforms = None,
     folder: options.Folder = None,
     lenient: options.Lenient = False,
@@ -87,17 +87,14 @@ def show(
     """Print the merged configuration as JSON: what a build of one environment really uses."""
     console = Console()
     workspace, start = options.open_workspace(folder, console, verbose=verbose, quiet=quiet, lenient=lenient)
-    chosen = workspace.select([environment], start)
-    if len(chosen) != 1:
-        names = ", ".join(e.full_version for e in chosen)
-        raise UsageError(f"`{environment}` names {len(chosen)} environments", notes=[names], hint="name one of them")
+    chosen = options.only_one(workspace, environment, start)
     wanted = options.chosen_platforms(platform)
     if not wanted:
-        console.result(json.dumps(chosen[0].config.to_json(), indent=2, ensure_ascii=False))
+        console.result(json.dumps(chosen.config.to_json(), indent=2, ensure_ascii=False))
         return 0
-    shown = {t.platform.key: t.config.to_json() for t in options.targets_of(chosen, wanted, console)}
+    shown = {t.platform.key: t.config.to_json() for t in options.targets_of([chosen], wanted, console)}
     if not shown:
-        raise UsageError(f"{chosen[0].full_version} is not made for {', '.join(p.key for p in wanted)}")
+        raise UsageError(f"{chosen.full_version} is not made for {', '.join(p.key for p in wanted)}")
     result = shown if len(wanted) > 1 else next(iter(shown.values()))
     console.result(json.dumps(result, indent=2, ensure_ascii=False))
     return 0

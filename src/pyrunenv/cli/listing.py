@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from datetime import UTC, datetime
+from typing import Annotated
 
 import typer
 
 from pyrunenv.cli import options
 from pyrunenv.cli.console import Console, size
-from pyrunenv.errors import LockFormat
-from pyrunenv.lock.inputs import combined
-from pyrunenv.lock.run import Target
-from pyrunenv.stamp import Stamp
+from pyrunenv.state import TargetState, state_of
 
 
 def list_environments(
@@ -24,44 +22,41 @@ def list_environments(
     verbose: options.Verbose = 0,
     quiet: options.Quiet = False,
 ) -> int:
-    """Show environments by platforms: locked, built, packed, and how big."""
+    """Show environments by platforms: how far they are, what they hold, how big, how old.
+
+    States: no lock, stale lock, locked, built, packed; an outdated build is of another lock, an altered bundle was changed by hand.
+    """
     console = Console()
     workspace, start = options.open_workspace(folder, console, verbose=verbose, quiet=quiet, lenient=lenient)
     chosen = workspace.select(environments or (), start)
-    rows = [_row(target) for target in options.targets_of(chosen, options.chosen_platforms(platform), console)]
+    states = [state_of(target) for target in options.targets_of(chosen, options.chosen_platforms(platform), console)]
     if as_json:
-        console.result(json.dumps(rows, indent=2))
+        console.result(json.dumps([state.to_json() for state in states], indent=2))
         return 0
-    table = [
-        (
-            row["environment"], row["platform"], row["locked"], str(row["wheels"] or "-"), row["built"], row["packed"],
-            *(size(row[key]) if row[key] is not None else "-" for key in ("bundle_bytes", "archive_bytes")),
-        )
-        for row in rows
-    ]  # fmt: skip
-    console.table(
-        ("environment", "platform", "locked", "wheels", "built", "packed", "bundle", "archive"), table, right=(3, 6, 7)
-    )
+    now = datetime.now(UTC)
+    rows = [_row(state, now) for state in states]
+    columns = ("environment", "platform", "state", "roots", "wheels", "download", "bundle", "archive", "age")
+    console.table(columns, rows, right=range(3, 9))
     return 0
 
 
-def _row(target: Target) -> dict[str, Any]:
-    locked, wheels = "no", None
-    try:
-        lock = target.read_lock()
-    except LockFormat:
-        lock, locked = None, "unreadable"
-    if lock is not None:
-        locked, wheels = "yes" if lock.digest == combined(target.inputs()) else "stale", len(lock.packages)
-    stamp = Stamp.read(target.environment.folder, target.platform.key)
-    row = {"environment": target.environment.full_version, "platform": target.platform.key, "locked": locked,
-           "wheels": wheels, "built": "no", "packed": "no", "bundle_bytes": None, "archive_bytes": None}  # fmt: skip
-    bundle = target.environment.folder / "pydist" / target.platform.key
-    if stamp is None:
-        return row
-    if bundle.is_dir():
-        altered = stamp.listing.differs(bundle) is not None
-        row.update(built="altered" if altered else "yes", bundle_bytes=stamp.bundle_size)
-    if (target.environment.folder / stamp.archive[0]).is_file():
-        row.update(packed="yes", archive_bytes=stamp.archive[1])
-    return row
+def _row(state: TargetState, now: datetime) -> tuple[str, ...]:
+    contents = state.contents
+    counts = (contents.roots, contents.wheels) if contents else (None, None)
+    sizes = (contents.wheel_bytes if contents else None, state.bundle_bytes, state.archive_bytes)
+    return (
+        state.environment,
+        state.platform,
+        state.state,
+        *("-" if count is None else str(count) for count in counts),
+        *("-" if number is None else size(number) for number in sizes),
+        age((now - state.changed).total_seconds()) if state.changed else "-",
+    )
+
+
+def age(seconds: float) -> str:
+    """Return a time that has passed as a person reads it: its largest unit alone."""
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds // length:.0f} {unit}"
+    return "now"

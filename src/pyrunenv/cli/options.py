@@ -10,6 +10,7 @@ import typer
 
 from pyrunenv import platforms
 from pyrunenv.cli.console import Console, set_verbosity
+from pyrunenv.errors import UsageError
 from pyrunenv.lock.run import Target
 
 if TYPE_CHECKING:
@@ -21,6 +22,10 @@ Environments = Annotated[
         metavar="[ENV]...",
         help="A full version (3.12.10-atls), a folder, an npm name, or a glob of one. Default: this folder's, else all.",
     ),
+]
+OneEnvironment = Annotated[
+    str | None,
+    typer.Argument(metavar="[ENV]", help="A full version, a folder, or an npm name. Default: this folder's."),
 ]
 Platforms = Annotated[
     list[str] | None, typer.Option("--platform", metavar="P", help="A platform; may be repeated.", show_default=False)
@@ -44,6 +49,16 @@ def open_workspace(
     for warning in workspace.warnings:
         console.warn(warning)
     return workspace, start
+
+
+def only_one(workspace: Workspace, pattern: str | None, start: Path) -> Environment:
+    """The one environment that is meant; raises UsageError where it could be several."""
+    chosen = workspace.select([pattern] if pattern else [], start)
+    if len(chosen) == 1:
+        return chosen[0]
+    names = ", ".join(environment.full_version for environment in chosen)
+    what = f"`{pattern}` names {len(chosen)} environments" if pattern else "no environment is named"
+    raise UsageError(what, notes=[f"environments here: {names}"] if names else [], hint="name one of them")
 
 
 def chosen_platforms(keys: Sequence[str] | None) -> tuple[platforms.Platform, ...]:
