@@ -67,7 +67,7 @@ def lock(
         report = run.lock_all(targets)
     if any(locked.made for locked in report.locked):
         report.warnings += unmatched_in_shared(workspace.environments, report.locked)
-    _show(report, console)
+    show(report, console)
     errors = failures_of(report.failures, report.missing)
     for error in errors:
         console.error(error)
@@ -101,7 +101,8 @@ def _check(targets: list[Target], console: Console) -> int:
     return 1 if stale else 0
 
 
-def _show(report: LockReport, console: Console) -> None:
+def show(report: LockReport, console: Console) -> None:
+    """Print what was locked, what changed, and what should be known."""
     for warning in report.warnings:
         console.warn(warning)
     if console.quiet:

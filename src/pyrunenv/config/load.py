@@ -42,8 +42,10 @@ class Findings:
         (self.warnings if self.lenient else self.problems).append(problem)
 
 
-def read_json(path: Path, shown: str, findings: Findings, *, nulls: bool = False) -> Any:
+def read_json(path: Path, shown: str, findings: Findings, *, nulls: bool = False, content: bytes | None = None) -> Any:
     """Return a file's JSON (UTF-8, with or without a byte order mark); raises Unreadable.
+
+    ``content`` is what the file would hold, and is read in its place.
 
     Keys that stand twice in one object, and null unless ``nulls``, are problems: the first would be dropped without a
     word, and the second could mean "absent" as well as "empty".
@@ -59,7 +61,7 @@ def read_json(path: Path, shown: str, findings: Findings, *, nulls: bool = False
             odd.extend((made, key, "is null, leave it out instead") for key, value in made.items() if value is None)
         return made
 
-    document = findings.documents[shown] = _parse(path, shown, make)
+    document = findings.documents[shown] = _parse(path, shown, make, content)
     if odd:
         places = {id(value): (index, where) for index, (where, value) in enumerate(_objects(document, ()))}
         # the parser comes up from the innermost object; one that lost to a second of its key is in no place any more
@@ -68,12 +70,12 @@ def read_json(path: Path, shown: str, findings: Findings, *, nulls: bool = False
     return document
 
 
-def _parse(path: Path, shown: str, make: Any) -> Any:
+def _parse(path: Path, shown: str, make: Any, content: bytes | None) -> Any:
     def refuse(text: str) -> Any:
         raise ValueError(f"`{text}` is not JSON")
 
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = (path.read_bytes() if content is None else content).decode("utf-8-sig")
         document = json.loads(text, object_pairs_hook=make, parse_constant=refuse)
         if "\\ud" in text.lower():
             json.dumps(document, ensure_ascii=False).encode()
@@ -105,13 +107,15 @@ def _objects(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, dict[str, Any
             yield from _objects(item, (*path, index))
 
 
-def load_config(path: Path, shown: str, findings: Findings) -> Config:
+def load_config(path: Path, shown: str, findings: Findings, content: bytes | None = None) -> Config:
     """Return one config file, its consumers' requirements files read; what is wrong goes to ``findings``.
+
+    ``content`` is what the file would hold, and is read in its place.
 
     What is wrong is left out of the config, down to an empty one, so that the rest is looked at too.
     """
     try:
-        document = read_json(path, shown, findings)
+        document = read_json(path, shown, findings, content=content)
     except Unreadable as error:
         findings.unreadable(error.problem)
         return Config()

@@ -7,7 +7,7 @@ import fnmatch
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pyrunenv.config.load import Findings, Unreadable, load_config
@@ -137,6 +137,15 @@ def read_workspace(root: Path, *, lenient: bool = False) -> Workspace:
         if not broken & {SHARED, f"{environment.folder.name}/{OWN}"}:
             findings.warnings.extend(_unmatched_own(environment, shared))
     return Workspace(root, tuple(found), shared, catalogue, listed, findings)
+
+
+def with_config(workspace: Workspace, environment: Environment, content: bytes) -> Environment:
+    """Return an environment as it would be with another config.json; raises ConfigError."""
+    findings = Findings()
+    own = load_config(environment.folder / OWN, f"{environment.folder.name}/{OWN}", findings, content)
+    if findings.problems:
+        raise _error(findings)
+    return replace(environment, config=merge(workspace.shared, own), own=own, _targets={})
 
 
 def _matches(environment: Environment, pattern: str, here: Path) -> bool:

@@ -103,6 +103,8 @@ class LockRun:
     """What may move; its absence keeps every version that still fits."""
     exclude_newer: str | None = None
     """Leave out files uploaded after this day or time, see :func:`pyrunenv.lock.pages.moment`."""
+    writes: bool = True
+    """Without it locks are only given back, for :func:`write_lock`."""
     on_chosen: Callable[[Target, LockedInterpreter], object] = lambda *_: None
     """Called, in some thread, as soon as a target's interpreter is known."""
     on_locked: Callable[[LockedTarget], object] = lambda _: None
@@ -153,10 +155,12 @@ class LockRun:
         outcome = self.locker(target, target.config, gate, previous).lock()
         if outcome.lock is None:
             return None, outcome
-        write_atomic(pylock.lock_path(target.environment.folder, target.platform.key), pylock.render(outcome.lock))
         seconds = time.monotonic() - started
         log.info("%s: lock took %.2f s", target, seconds)
-        return LockedTarget(target, outcome.lock, True, previous, seconds), outcome
+        locked = LockedTarget(target, outcome.lock, True, previous, seconds)
+        if self.writes:
+            write_lock(locked)
+        return locked, outcome
 
     @property
     def _again(self) -> bool:
@@ -243,6 +247,12 @@ def unmatched_in_shared(environments: Sequence[Environment], locked: Sequence[Lo
         f"{SHARED}: packages.{key}.{name} matches no package of any environment"
         for key, name in unmatched_shared(environments, names)
     ]
+
+
+def write_lock(locked: LockedTarget) -> None:
+    """Write a lock to its place in the environment's folder."""
+    target = locked.target
+    write_atomic(pylock.lock_path(target.environment.folder, target.platform.key), pylock.render(locked.lock))
 
 
 def stale(target: Target, previous: Lock | None, inputs: dict[str, str]) -> StaleLock:
