@@ -13,12 +13,17 @@ from pyrunenv import cli, errors
 from pyrunenv.cli.cache import parse_size
 
 COMMANDS = {
-    (): ("lock", "build", "list", "config", "cache", "wheel", "--version"),
+    (): ("add", "remove", "lock", "build", "list", "why", "tree", "config", "cache", "wheel", "--version"),
+    ("add",): ("--platform", "--beside", "--unpinned", "--no-lock", "--dry-run", "--jobs", "--workspace", "--quiet"),
+    ("remove",): ("--platform", "--no-lock", "--dry-run", "--jobs", "--workspace", "--quiet"),
+    ("why",): ("--platform", "--json", "--workspace", "--lenient"),
+    ("tree",): ("--platform", "--depth", "--json", "--workspace", "--lenient"),
     ("lock",): ("--platform", "--check", "--jobs", "--workspace", "--lenient", "--verbose", "--quiet"),
     ("build",): ("--platform", "--all-platforms", "--python", "--locked", "--force", "--fail-fast", "--offline",
                  "--jobs", "--workspace", "--lenient", "--verbose", "--quiet"),
     ("list",): ("--platform", "--json", "--workspace"),
-    ("config",): ("show",),
+    ("config",): ("show", "validate"),
+    ("config", "validate"): ("--format", "--json", "--strict", "--workspace"),
     ("config", "show"): ("--platform", "--workspace"),
     ("cache",): ("info", "verify", "prune"),
     ("cache", "info"): (),
@@ -81,7 +86,7 @@ def test_the_table_above_names_the_commands_of_this_issue() -> None:
         (["build", "--jobs", "many"], "--jobs"),
         (["build", "--python", "pypy"], "unknown source `pypy`"),
         (["build", "--all-platforms", "--platform", "linux-x64"], "exclude each other"),
-        (["config", "show"], "missing argument"),
+        (["why"], "missing argument"),
         (["cache", "prune", "--max-size", "much"], "`much` is not a size"),
     ],
 )
