@@ -98,3 +98,12 @@ def show(
     result = shown if len(wanted) > 1 else next(iter(shown.values()))
     console.result(json.dumps(result, indent=2, ensure_ascii=False))
     return 0
+
+
+@app.command("schema", epilog="Example: pyrunenv config schema > config.schema.json")
+def schema() -> int:
+    """Print the JSON Schema of shared-config.json and config.json, for editors: name it by `$schema`."""
+    from pyrunenv.config.json_schema import config_schema
+
+    Console().result(json.dumps(config_schema(), indent=2, ensure_ascii=False))
+    return 0

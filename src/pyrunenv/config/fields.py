@@ -12,7 +12,16 @@ from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
 
 from packaging.utils import canonicalize_name
-from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, PlainSerializer, PlainValidator, Tag
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    Tag,
+    WithJsonSchema,
+)
 
 from pyrunenv.config.requirements import check_name, meaning, parse_override, parse_root
 from pyrunenv.platforms import PLATFORMS
@@ -140,10 +149,15 @@ def _one_spelling(value: Any) -> Any:
     return value
 
 
-Platform = Annotated[str, AfterValidator(check_platform)]
-Name = Annotated[str, AfterValidator(check_name)]
+def _shown(**schema: Any) -> WithJsonSchema:
+    """What an editor is told of a kind of text; it accepts whatever the checks accept."""
+    return WithJsonSchema({"type": "string", **schema})
+
+
+Platform = Annotated[str, AfterValidator(check_platform), _shown(enum=list(PLATFORMS))]
+Name = Annotated[str, AfterValidator(check_name), _shown(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$")]
 Names = Annotated[tuple[Name, ...], AfterValidator(_without_repeats)]
-Reason = Annotated[str, AfterValidator(_reason)]
+Reason = Annotated[str, AfterValidator(_reason), _shown(pattern=r"\S")]
 Requirement = Annotated[str, AfterValidator(_requirement)]
 Requirements = Annotated[tuple[Requirement, ...], AfterValidator(_each_once)]
 RequirementsOrPath = Annotated[
@@ -154,24 +168,32 @@ RequirementsOrPath = Annotated[
         custom_error_message="expected a list of requirements or a path",
     ),
 ]
-Override = Annotated[str, AfterValidator(_override)]
-Url = Annotated[str, AfterValidator(check_url)]
-RelativePath = Annotated[str, AfterValidator(check_path)]
+Override = Annotated[str, AfterValidator(_override), _shown(pattern=r"\S")]
+Url = Annotated[str, AfterValidator(check_url), _shown(pattern=r"^([Hh][Tt][Tt][Pp][Ss]?|[Ff][Ii][Ll][Ee]):")]
+RelativePath = Annotated[str, AfterValidator(check_path), _shown(pattern=r"^[^/\\][^\\]*$")]
 Sha256 = Annotated[
     str,
     AfterValidator(lambda text: text.strip().lower()),
     _matching(_SHA256, "a sha256, expected 64 hexadecimal digits"),
+    _shown(pattern=r"^\s*[0-9A-Fa-f]{64}\s*$"),
 ]
-Floor = Annotated[str, _matching(_FLOOR, "a floor, expected a text like `2.28`")]
-BuildDate = Annotated[str, _matching(_BUILD, "a build, expected a date like `20250529`")]
-RegistryName = Annotated[str, _matching(_REGISTRY_NAME, "a registry's name, expected letters, digits, `.`, `_`, `-`")]
-Variable = Annotated[str, AfterValidator(check_variable)]
+Floor = Annotated[str, _matching(_FLOOR, "a floor, expected a text like `2.28`"), _shown(pattern=_FLOOR.pattern)]
+BuildDate = Annotated[
+    str, _matching(_BUILD, "a build, expected a date like `20250529`"), _shown(pattern=_BUILD.pattern)
+]
+RegistryName = Annotated[
+    str,
+    _matching(_REGISTRY_NAME, "a registry's name, expected letters, digits, `.`, `_`, `-`"),
+    _shown(pattern=_REGISTRY_NAME.pattern),
+]
+Variable = Annotated[str, AfterValidator(check_variable), _shown(pattern=_VARIABLE.pattern)]
 Flag = Annotated[bool, Field(strict=True)]
 Seconds = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
 Setting = Annotated[
     str | tuple[str, ...],
     PlainValidator(_setting),
     PlainSerializer(lambda value: value if isinstance(value, str) else list(value)),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
 ]
 ByName = Annotated[dict[Name, T], BeforeValidator(_one_spelling)]
 ByPlatform = dict[Platform, T]

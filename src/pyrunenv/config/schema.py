@@ -34,33 +34,46 @@ class Registry(_Model):
     """One more index. With ``packages`` it serves those names and nothing else, and nothing else serves them."""
 
     url: f.Url
+    """The index's address: http, https or file."""
     name: f.RegistryName | None = None
+    """What credentials in environment variables are found by: `UV_INDEX_<NAME>_USERNAME` and `UV_INDEX_<NAME>_PASSWORD`."""
     packages: Annotated[f.Names, Field(min_length=1)] | None = None
+    """Names that come from this index and from nowhere else; it serves nothing else then."""
 
 
 class ArchiveSource(_Model):
     """Where an interpreter's archive lies, and its sha256 in lower-case hexadecimal."""
 
     url: f.Url
+    """Where the archive lies: http, https or file."""
     sha256: f.Sha256
+    """Its digest, 64 hexadecimal digits."""
 
 
 class BuildWheel(_Model):
     """How one package is built from source on one platform."""
 
     reason: f.Reason | None = None
+    """Text for people."""
     build_requires: f.Requirements = ()
+    """Requirements beside those that its pyproject.toml names."""
     config_settings: dict[str, f.Setting] = Field(default_factory=dict)
+    """Settings for its build backend (PEP 517): name → text or list of texts. `{packageRoot}` stands for the environment's folder."""
     env: dict[f.Variable, str] = Field(default_factory=dict)
+    """Variables for the build. `{packageRoot}` stands for the environment's folder."""
     source_dir: str | None = Field(default=None, min_length=1)
+    """A folder that is built in place of the registry's source archive, and of any wheel; looked up from the environment's folder, then from the workspace's root."""
     patches: tuple[f.RelativePath, ...] = ()
+    """Patch files (unified diffs), applied to its source in this order."""
 
 
 class CopyFile(_Model):
     """A file or folder of the environment's folder (``from``) and its place in the bundle."""
 
     source: f.RelativePath = Field(validation_alias="from", serialization_alias="from")
+    """A file or folder in the environment's folder, written with `/`."""
     to: f.RelativePath
+    """Its place in the bundle; `{site-packages}` stands for the platform's folder."""
 
 
 # One file as written.
@@ -72,8 +85,11 @@ def _url_alone(value: Any) -> Any:
 
 class RegistriesPart(_Model):
     default: f.Url | None = None
+    """The first index among equals: http, https or file."""
     additional: tuple[Annotated[Registry, BeforeValidator(_url_alone)], ...] | None = None
+    """More indexes, each a URL or an object."""
     strategy: Strategy | None = None
+    """`best-match`: the best version that any index has; `first-index`: the first index that has the name is the only one asked."""
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> RegistriesPart:
@@ -86,44 +102,69 @@ class RegistriesPart(_Model):
 
 class PythonPart(_Model):
     source: Source | None = None
+    """`standalone`: python-build-standalone; `archive`: the `archives` given here; `local`: an interpreter of this host."""
     build: f.BuildDate | None = None
+    """The build of python-build-standalone, as its date. Default: the newest that has the version."""
     mirror: f.Url | None = None
+    """URL that stands for everything before `/<date>/` in python-build-standalone's addresses."""
     archives: f.ByPlatform[ArchiveSource] | None = None
+    """Platform → the interpreter's archive, for the source `archive`."""
 
 
 class ResolutionPart(_Model):
     mode: Mode | None = None
+    """`grouped`: roots that conflict go to different groups; `together`: a conflict is an error; `separate`: each root alone."""
     strict_missing: f.Flag | None = None
+    """Whether a root that cannot be had is an error; else it is left out with a warning."""
     allow_source_all: f.Flag | None = None
+    """Whether whatever has no wheel may be built from source."""
     allow_source_list: f.Names | None = None
+    """The names that may be built from source when `allowSourceAll` is false."""
     force_no_binary_list: f.Names | None = None
+    """Names that are always built from source, on every platform."""
     only_binary_list: f.Names | None = None
+    """Names that are never built from source."""
 
 
 class PlatformPart(_Model):
     dependencies: f.Requirements | None = None
+    """Roots for this platform, after the global ones."""
     copy_files: tuple[CopyFile, ...] | None = None
+    """Files for this platform, beside the global ones."""
     resolution: ResolutionPart = ResolutionPart()
+    """What differs here from the global `resolution`."""
 
 
 class PackagesPart(_Model):
     dependencies: f.Requirements | None = None
+    """The roots: PEP 508 requirements or bare `git+https://…@commit` references, in the order in which groups are formed. An environment's list replaces the shared one."""
     overrides: f.ByName[f.Override] = Field(default_factory=dict)
+    """Name → version, specifier or direct reference that replaces the version of every root of that name."""
     skip: f.ByName[f.ByPlatform[f.Reason]] = Field(default_factory=dict)
+    """Name → platform → reason: nowhere in that platform's bundle."""
     force_source: f.ByName[f.ByPlatform[f.Reason]] = Field(default_factory=dict)
+    """Name → platform → reason: built from source there, although there is a wheel."""
     build_wheel: f.ByName[f.ByPlatform[BuildWheel]] = Field(default_factory=dict)
+    """Name → platform → how it is built from source there."""
     no_deps: f.Names | None = None
+    """Names of roots that come without what they need."""
     copy_files: tuple[CopyFile, ...] | None = None
+    """Files and folders of the environment's folder that go into the bundle."""
     resolution: ResolutionPart = ResolutionPart()
+    """How roots are resolved, and what may or must be built from source."""
     platform_specific: f.ByPlatform[PlatformPart] = Field(default_factory=dict)
+    """Platform → what holds there beside, or over, the rest."""
 
 
 class ConsumerPart(_Model):
     """``requirements`` is a path until :mod:`pyrunenv.config.load` has read the file."""
 
     requirements: f.RequirementsOrPath
+    """Requirements, or the path of a requirements.txt from the folder of this file."""
     platforms: tuple[f.Platform, ...] | None = None
+    """Where it runs. Default: everywhere."""
     ensure: f.Flag = False
+    """Whether the lock adds the group that it needs."""
 
     @model_validator(mode="before")
     @classmethod
@@ -137,25 +178,37 @@ class ConsumerPart(_Model):
 
 class BuildPart(_Model):
     enable_logging: f.Flag | None = None
+    """Whether a log of every target's build is written."""
     parallel_downloads: f.Flag | None = None
+    """`false`: one download at a time."""
     timeout: f.Seconds | None = None
+    """Seconds without a byte after which a download has failed."""
 
 
 class FloorsPart(_Model):
     glibc: f.Floor | None = None
+    """The oldest glibc that the Linux bundles must run on."""
     macos: f.Floor | None = None
+    """The oldest macOS that the macOS bundles must run on."""
 
 
 class Config(_Model):
     """One config file as written; :func:`pyrunenv.config.merge.merge` makes one of two."""
 
     schema_uri: str | None = Field(default=None, validation_alias="$schema", serialization_alias="$schema")
+    """Where an editor finds this schema; it means nothing to pyrunenv."""
     registries: RegistriesPart = RegistriesPart()
+    """Where packages come from."""
     python: PythonPart = PythonPart()
+    """Where the interpreter comes from."""
     packages: PackagesPart = PackagesPart()
+    """What goes into the environment."""
     consumers: dict[str, ConsumerPart] = Field(default_factory=dict)
+    """Name → who installs from the environment: requirements that must resolve from the finished wheelhouse, offline."""
     build: BuildPart = BuildPart()
+    """How a build runs; nothing here changes its bytes."""
     floors: FloorsPart = FloorsPart()
+    """The oldest systems to run on."""
 
     def to_json(self) -> dict[str, Any]:
         """Return it in the file's own form, for people: credentials masked, sections that say nothing left out."""
