@@ -6,13 +6,19 @@ import json
 import os
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pyrunenv.cli import options
 from pyrunenv.cli.console import Console, set_verbosity
+from pyrunenv.config.problems import show_path
+from pyrunenv.config.schema import masked
 from pyrunenv.errors import UsageError
+
+if TYPE_CHECKING:
+    from pyrunenv.config.explain import Explained
+    from pyrunenv.platforms import Platform
 
 app = typer.Typer(help="Look at the configuration, and check it.", no_args_is_help=True)
 
@@ -75,29 +81,72 @@ def _count(number: int, word: str) -> str:
     return f"{number} {word}{'' if number == 1 else 's'}"
 
 
-@app.command("show")
+@app.command("show", epilog="Example: pyrunenv config show 3.12.10 --platform linux-x64 --explain")
 def show(
     environment: options.OneEnvironment = None,
     platform: options.Platforms = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say where each value comes from, and what it replaced.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON with --explain too.")] = False,
     folder: options.Folder = None,
     lenient: options.Lenient = False,
     verbose: options.Verbose = 0,
     quiet: options.Quiet = False,
 ) -> int:
-    """Print the merged configuration as JSON: what a build of one environment really uses."""
+    """Print the merged configuration as JSON; with --platform, what a build of that target really uses."""
     console = Console()
     workspace, start = options.open_workspace(folder, console, verbose=verbose, quiet=quiet, lenient=lenient)
     chosen = options.only_one(workspace, environment, start)
     wanted = options.chosen_platforms(platform)
-    if not wanted:
-        console.result(json.dumps(chosen.config.to_json(), indent=2, ensure_ascii=False))
-        return 0
-    shown = {t.platform.key: t.config.to_json() for t in options.targets_of([chosen], wanted, console)}
-    if not shown:
+    targets = options.targets_of([chosen], wanted, console) if wanted else []
+    if wanted and not targets:
         raise UsageError(f"{chosen.full_version} is not made for {', '.join(p.key for p in wanted)}")
-    result = shown if len(wanted) > 1 else next(iter(shown.values()))
+    platforms: list[Platform | None] = [*(target.platform for target in targets)] or [None]
+    if explain:
+        from pyrunenv.config.explain import explain as explained
+
+        found = {at.key if at else "": explained(workspace, chosen, at) for at in platforms}
+        if not as_json:
+            for key, entries in found.items():
+                if len(found) > 1:
+                    console.result(f"{key}:")
+                for entry in entries:
+                    _show_explained(entry, console)
+            return 0
+        shown: dict[str, Any] = {key: [_explained_json(entry) for entry in entries] for key, entries in found.items()}
+    else:
+        shown = {at.key if at else "": (chosen.target(at) if at else chosen.config).to_json() for at in platforms}
+    result = shown if len(shown) > 1 else next(iter(shown.values()))
     console.result(json.dumps(result, indent=2, ensure_ascii=False))
     return 0
+
+
+def _show_explained(entry: Explained, console: Console) -> None:
+    origin = entry.origin
+    where = f"{origin.file}: {show_path(origin.path)}" if origin else "default"
+    console.result(f"{show_path(entry.path)} = {_value(entry.value)}  ({where})")
+    for replaced in entry.replaced:
+        console.result(f"    in place of {_value(replaced.value)}  ({replaced.file}: {show_path(replaced.path)})")
+
+
+def _value(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 100 or not isinstance(value, list) else f"{len(value)} entries"
+
+
+def _explained_json(entry: Explained) -> dict[str, Any]:
+    origin = entry.origin
+    return {
+        "path": show_path(entry.path),
+        "value": masked(entry.value),
+        "file": origin.file if origin else None,
+        "from": show_path(origin.path) if origin else None,
+        "replaced": [
+            {"file": other.file, "path": show_path(other.path), "value": masked(other.value)}
+            for other in entry.replaced
+        ],
+    }
 
 
 @app.command("schema", epilog="Example: pyrunenv config schema > config.schema.json")

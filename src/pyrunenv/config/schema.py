@@ -212,8 +212,12 @@ class Config(_Model):
 
     def to_json(self) -> dict[str, Any]:
         """Return it in the file's own form, for people: credentials masked, sections that say nothing left out."""
-        shown: dict[str, Any] = _shown(self.model_dump(mode="json", by_alias=True, exclude_none=True), prune=True)
+        shown: dict[str, Any] = masked(self.model_dump(mode="json", by_alias=True, exclude_none=True), prune=True)
         return shown
+
+    def plain(self) -> dict[str, Any]:
+        """Return it in the file's own form, with what it says alone, credentials included."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
 
 
 # What one target gets, with every default.
@@ -292,6 +296,11 @@ class TargetConfig(_Model):
 
     def to_json(self) -> dict[str, Any]:
         """Return it in a config file's own form, for people: credentials in URLs are masked."""
+        shown: dict[str, Any] = masked(self.plain())
+        return shown
+
+    def plain(self) -> dict[str, Any]:
+        """Return it in a config file's own form, credentials included."""
         plain = self.model_dump(mode="json", by_alias=True, exclude_none=True)
         platform, packages = plain.pop("platform"), {"dependencies": plain.pop("dependencies")}
         for key in ("skip", "forceSource", "buildWheel"):
@@ -300,17 +309,14 @@ class TargetConfig(_Model):
             packages[key] = plain.pop(key)
         consumers = {consumer.pop("name"): consumer for consumer in plain["consumers"]}
         ordered = {"registries": plain["registries"], "python": plain["python"], "packages": packages}
-        shown: dict[str, Any] = _shown(
-            {**ordered, "consumers": consumers, "build": plain["build"], "floors": plain["floors"]}
-        )
-        return shown
+        return {**ordered, "consumers": consumers, "build": plain["build"], "floors": plain["floors"]}
 
 
-def _shown(value: Any, *, prune: bool = False) -> Any:
+def masked(value: Any, *, prune: bool = False) -> Any:
     """Mask credentials in every text; with ``prune`` drop objects that are empty."""
     if isinstance(value, dict):
-        items = {key: _shown(item, prune=prune) for key, item in value.items()}
+        items = {key: masked(item, prune=prune) for key, item in value.items()}
         return {key: item for key, item in items.items() if not prune or item != {}}
     if isinstance(value, list):
-        return [_shown(item, prune=prune) for item in value]
+        return [masked(item, prune=prune) for item in value]
     return mask(value) if isinstance(value, str) else value
