@@ -34,7 +34,9 @@ class Format(StrEnum):
 @app.command("validate", epilog="Example: pyrunenv config validate --format github --strict")
 def validate(
     environments: options.Environments = None,
-    form: Annotated[Format, typer.Option("--format", help="`github` annotates lines of a pull request.")] = Format.text,
+    form: Annotated[
+        Format, typer.Option("--format", metavar="text|json|github", help="`github` annotates lines of a pull request.")
+    ] = Format.text,
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 1 for warnings as well.")] = False,
     folder: options.Folder = None,

@@ -67,7 +67,9 @@ def why(
 def tree(
     environment: options.OneEnvironment = None,
     platform: options.Platforms = None,
-    depth: Annotated[int | None, typer.Option("--depth", min=0, help="Show so many levels below the roots.")] = None,
+    depth: Annotated[
+        int | None, typer.Option("--depth", min=0, metavar="N", help="Show so many levels below the roots.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON: every package with what it needs.")] = False,
     folder: options.Folder = None,
     lenient: options.Lenient = False,

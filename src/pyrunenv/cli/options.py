@@ -30,11 +30,15 @@ OneEnvironment = Annotated[
 Platforms = Annotated[
     list[str] | None, typer.Option("--platform", metavar="P", help="A platform; may be repeated.", show_default=False)
 ]
-Folder = Annotated[Path | None, typer.Option("--workspace", "-C", help="Work as if started in this folder.")]
+Folder = Annotated[
+    Path | None, typer.Option("--workspace", "-C", metavar="DIR", help="Work as if started in this folder.")
+]
 Lenient = Annotated[bool, typer.Option("--lenient", help="Go on without a config file that cannot be read.")]
 Verbose = Annotated[int, typer.Option("--verbose", "-v", count=True, help="Say more; -vv shows every program run.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only warnings and errors.")]
-Jobs = Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="How many targets at once. Default: the CPUs.")]
+Jobs = Annotated[
+    int | None, typer.Option("--jobs", "-j", min=1, metavar="N", help="How many targets at once. Default: the CPUs.")
+]
 
 
 def open_workspace(

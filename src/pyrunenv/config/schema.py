@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic.alias_generators import to_camel
 
 from pyrunenv.config import fields as f
@@ -30,6 +30,9 @@ class _Model(BaseModel):
 # What stands in a file and reaches a target as it is.
 
 
+_SOME_NAMES = {"type": "array", "minItems": 1, "items": {"type": "string"}}
+
+
 class Registry(_Model):
     """One more index. With ``packages`` it serves those names and nothing else, and nothing else serves them."""
 
@@ -37,7 +40,7 @@ class Registry(_Model):
     """The index's address: http, https or file."""
     name: f.RegistryName | None = None
     """What credentials in environment variables are found by: `UV_INDEX_<NAME>_USERNAME` and `UV_INDEX_<NAME>_PASSWORD`."""
-    packages: Annotated[f.Names, Field(min_length=1)] | None = None
+    packages: Annotated[f.Names, Field(min_length=1), WithJsonSchema(_SOME_NAMES)] | None = None
     """Names that come from this index and from nowhere else; it serves nothing else then."""
 
 
