@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ from packaging.utils import canonicalize_name
 
 from pyrunenv.config.problems import KeyPath, Problem
 from pyrunenv.config.requirements import root_name
+from pyrunenv.config.scaffold import name_pattern
 from pyrunenv.config.schema import Config
 from pyrunenv.config.workspace import OWN, PACKAGE, SHARED, Environment, Workspace
 
@@ -27,8 +27,7 @@ def errors(workspace: Workspace) -> Iterator[Problem]:
 
 def warnings(workspace: Workspace) -> Iterator[Problem]:
     """Yield what is said and can mean nothing, and names that disagree."""
-    patterns = Counter(prefix for e in workspace.environments if (prefix := _prefix(e)) is not None)
-    pattern = patterns.most_common(1)[0][0] if patterns else None
+    pattern = name_pattern(workspace)
     for environment in workspace.environments:
         yield from _unlisted(environment)
         yield from _skipped_everywhere(environment, workspace)
@@ -166,12 +165,6 @@ def _package(environment: Environment, pattern: str | None) -> Iterator[Problem]
     if re.fullmatch(r"3\.\d+\.\d+", in_folder) and environment.python_version != in_folder:
         text = f"is `{environment.python_version}`, and the folder's name says `{in_folder}`"
         yield Problem(file, (*_ARTIFACT, "python-version"), text)
-    if _prefix(environment) is None:
+    if not package.name.endswith(f"-{full}"):
         expected = f", expected `{pattern}{full}`" if pattern else ""
         yield Problem(file, ("name",), f"`{package.name}` does not end in the folder's version `{full}`{expected}")
-
-
-def _prefix(environment: Environment) -> str | None:
-    """What stands before the full version in an npm name; None where it does not end in it."""
-    name, full = environment.package.name, environment.full_version
-    return name.removesuffix(full) if name.endswith(f"-{full}") else None

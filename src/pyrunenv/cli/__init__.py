@@ -17,7 +17,7 @@ from typing import NoReturn
 import typer
 
 from pyrunenv import process
-from pyrunenv.cli import build, cache, configs, graph, listing, lock, roots, wheels
+from pyrunenv.cli import build, cache, configs, graph, listing, lock, new, roots, wheels
 from pyrunenv.cli.console import Console
 from pyrunenv.errors import PyrunenvError
 
@@ -54,6 +54,7 @@ def _root(
 app.command("lock")(lock.lock)
 app.command("build")(build.build)
 app.command("list", epilog="Example: pyrunenv list --json")(listing.list_environments)
+app.command("new", epilog="Example: pyrunenv new 3.13.0-cuda --from 3.12.10-cuda")(new.new)
 app.command("add", epilog="Example: pyrunenv add 3.12.10 polars==1.33.1 --platform linux-x64")(roots.add)
 app.command("remove", epilog="Example: pyrunenv remove 3.12.10 polars")(roots.remove)
 app.command("why", epilog="Example: pyrunenv why numcodecs 3.12.10")(graph.why)

@@ -208,8 +208,7 @@ def _python_version(folder: Path, full: str, package: Package | None, findings: 
         findings.problems.append(Problem(folder.name, (), message))
         return None
     version = given or full.partition("-")[0]
-    match = _PYTHON_VERSION.match(version)
-    if match and LOWEST_MINOR <= int(match[1]) <= HIGHEST_MINOR:
+    if python_version(version) is not None:
         return version
     expected = f"expected X.Y.Z with X.Y from 3.{LOWEST_MINOR} to 3.{HIGHEST_MINOR}"
     where = Problem(f"{folder.name}/{PACKAGE}" if given else folder.name, (), "")
@@ -218,6 +217,12 @@ def _python_version(folder: Path, full: str, package: Package | None, findings: 
         Problem(where.file, path, f"`{version}` is not a Python version that can be built, {expected}")
     )
     return None
+
+
+def python_version(text: str) -> str | None:
+    """Return the version of an interpreter that can be built, or None."""
+    match = _PYTHON_VERSION.match(text)
+    return text if match and LOWEST_MINOR <= int(match[1]) <= HIGHEST_MINOR else None
 
 
 def _catalogue(root: Path, findings: Findings) -> tuple[Path | None, CataloguePackage | None]:
