@@ -17,7 +17,7 @@ from typing import NoReturn
 import typer
 
 from pyrunenv import process
-from pyrunenv.cli import build, cache, configs, graph, listing, lock, new, roots, wheels
+from pyrunenv.cli import build, cache, configs, graph, listing, lock, new, outdated, roots, wheels
 from pyrunenv.cli.console import Console
 from pyrunenv.errors import PyrunenvError
 
@@ -57,6 +57,7 @@ app.command("list", epilog="Example: pyrunenv list --json")(listing.list_environ
 app.command("new", epilog="Example: pyrunenv new 3.13.0-cuda --from 3.12.10-cuda")(new.new)
 app.command("add", epilog="Example: pyrunenv add 3.12.10 polars==1.33.1 --platform linux-x64")(roots.add)
 app.command("remove", epilog="Example: pyrunenv remove 3.12.10 polars")(roots.remove)
+app.command("outdated", epilog="Example: pyrunenv outdated 3.12.10 --platform linux-x64")(outdated.outdated)
 app.command("why", epilog="Example: pyrunenv why numcodecs 3.12.10")(graph.why)
 app.command("tree", epilog="Example: pyrunenv tree 3.12.10 --platform windows-x64 --depth 1")(graph.tree)
 app.add_typer(configs.app, name="config")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, Protocol
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
@@ -15,7 +17,12 @@ from pyrunenv.lock.resolver import Resolver
 from pyrunenv.wheels.tags import supported_tags
 
 if TYPE_CHECKING:
+    from packaging.tags import Tag
     from pypi_simple import DistributionPackage
+
+    from pyrunenv.config.schema import Registries
+    from pyrunenv.lock.model import Floors
+    from pyrunenv.platforms import Platform
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,17 @@ class Offer:
         return min(final, key=lambda v: (abs(every.index(v) - every.index(wanted)), v < wanted))
 
 
+class Fit(Protocol):
+    """What a wheel must fit: a resolver's target, or any other."""
+
+    @property
+    def platform(self) -> Platform: ...
+    @property
+    def python_version(self) -> str: ...
+    @property
+    def floors(self) -> Floors: ...
+
+
 def offer(name: str, resolver: Resolver) -> Offer:
     """Ask the registries for a name; one that does not answer, or does not have it, offers nothing."""
     return offer_of((file for _, file in project_files(name, resolver)), resolver)
@@ -44,7 +62,7 @@ def offer(name: str, resolver: Resolver) -> Offer:
 def project_files(name: str, resolver: Resolver) -> list[tuple[str, DistributionPackage]]:
     """Return (registry, file) for all that the registries have of a name, in their order and under their rules."""
     if resolver.passage is None:
-        return _asked_directly(name, resolver)
+        return ask(name, resolver.registries)
     from pypi_simple import ProjectPage
 
     from pyrunenv.lock.gateway import page_of
@@ -58,7 +76,13 @@ def project_files(name: str, resolver: Resolver) -> list[tuple[str, Distribution
     return files
 
 
-def _asked_directly(name: str, resolver: Resolver) -> list[tuple[str, DistributionPackage]]:
+def ask(
+    name: str, registries: Registries, on_silence: Callable[[str, Exception], None] = lambda *_: None
+) -> list[tuple[str, DistributionPackage]]:
+    """Return (registry, file) as :func:`project_files` does, from the registries themselves.
+
+    ``on_silence`` is told of a registry that gives no answer; one that does not have the name gives one.
+    """
     import requests
     from pypi_simple import NoSuchProjectError, PyPISimple, UnsupportedRepoVersionError
 
@@ -67,41 +91,53 @@ def _asked_directly(name: str, resolver: Resolver) -> list[tuple[str, Distributi
 
     files: list[tuple[str, DistributionPackage]] = []
     with make_session() as session:
-        for url in registries_for(resolver.registries, name):
+        for url in registries_for(registries, name):
             try:
                 page = PyPISimple(url, session=session).get_project_page(name, timeout=20)
-            except (
-                requests.RequestException,
-                NoSuchProjectError,
-                UnsupportedRepoVersionError,
-                ValueError,
-                LookupError,
-            ):
+            except NoSuchProjectError:
+                continue
+            except (requests.RequestException, UnsupportedRepoVersionError, ValueError, LookupError) as error:
+                on_silence(url, error)
                 continue
             files += [(url, file) for file in page.packages]
+            if files and registries.strategy == "first-index":
+                break
     return files
 
 
-def offer_of(files: Iterable[DistributionPackage], resolver: Resolver) -> Offer:
+def offer_of(files: Iterable[DistributionPackage], target: Fit) -> Offer:
     """Split files by what they offer for one target."""
-    tags = set(supported_tags(resolver.platform, resolver.python_version, resolver.floors.glibc, resolver.floors.macos))
+    tags = _tags(target.platform, target.python_version, target.floors)
     wheels: set[Version] = set()
     sdists: set[Version] = set()
     for file in files:
-        if file.is_yanked or not _accepts_python(file.requires_python, resolver.python_version):
+        if file.is_yanked or not _accepts_python(file.requires_python, target.python_version):
             continue
-        try:
-            if file.package_type == "wheel":
-                _, version, _, file_tags = parse_wheel_filename(file.filename)
-                if tags & file_tags:
-                    wheels.add(version)
-            elif file.package_type == "sdist" and file.version:
+        found = _parsed(file.filename) if file.package_type == "wheel" else None
+        if found is not None:
+            if not tags.isdisjoint(found[1]):
+                wheels.add(found[0])
+        elif file.package_type == "sdist" and file.version:
+            with suppress(InvalidVersion):
                 sdists.add(Version(file.version))
-        except (InvalidWheelFilename, InvalidVersion):
-            continue
     return Offer(tuple(sorted(wheels)), tuple(sorted(sdists)))
 
 
+@lru_cache(maxsize=32)
+def _tags(platform: Platform, python_version: str, floors: Floors) -> frozenset[Tag]:
+    return frozenset(supported_tags(platform, python_version, floors.glibc, floors.macos))
+
+
+@lru_cache(maxsize=1 << 16)
+def _parsed(filename: str) -> tuple[Version, frozenset[Tag]] | None:
+    try:
+        _, version, _, tags = parse_wheel_filename(filename)
+    except (InvalidWheelFilename, InvalidVersion):
+        return None
+    return version, tags
+
+
+@lru_cache(maxsize=1 << 12)
 def _accepts_python(requires: str | None, python_version: str) -> bool:
     try:
         return not requires or python_version in SpecifierSet(requires)
