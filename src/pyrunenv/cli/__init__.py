@@ -17,7 +17,7 @@ from typing import NoReturn
 import typer
 
 from pyrunenv import process
-from pyrunenv.cli import build, cache, configs, graph, listing, lock, new, outdated, roots, wheels
+from pyrunenv.cli import build, cache, configs, doctor, graph, listing, lock, new, outdated, roots, wheels
 from pyrunenv.cli.console import Console
 from pyrunenv.errors import PyrunenvError
 
@@ -60,6 +60,7 @@ app.command("remove", epilog="Example: pyrunenv remove 3.12.10 polars")(roots.re
 app.command("outdated", epilog="Example: pyrunenv outdated 3.12.10 --platform linux-x64")(outdated.outdated)
 app.command("why", epilog="Example: pyrunenv why numcodecs 3.12.10")(graph.why)
 app.command("tree", epilog="Example: pyrunenv tree 3.12.10 --platform windows-x64 --depth 1")(graph.tree)
+app.command("doctor", epilog="Example: pyrunenv doctor 3.12.10 --platform linux-x64")(doctor.doctor)
 app.add_typer(configs.app, name="config")
 app.add_typer(cache.app, name="cache")
 app.add_typer(wheels.app, name="wheel")

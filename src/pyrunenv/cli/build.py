@@ -9,11 +9,12 @@ import typer
 from pyrunenv import platforms
 from pyrunenv.build import Builder, BuildReport
 from pyrunenv.cli import options
-from pyrunenv.cli.console import Console, size
+from pyrunenv.cli.console import Console
 from pyrunenv.cli.lock import failures_of
 from pyrunenv.cli.progress import bars, fetching
 from pyrunenv.errors import ConfigError, UsageError
 from pyrunenv.steps import BuildOptions
+from pyrunenv.units import size
 
 if TYPE_CHECKING:
     from pyrunenv.config.workspace import Workspace

@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from pyrunenv.cli import options
-from pyrunenv.cli.console import Console, set_verbosity, size
+from pyrunenv.cli.console import Console, set_verbosity
 from pyrunenv.errors import UsageError
+from pyrunenv.units import size
 
 app = typer.Typer(help="Look after the download cache that all workspaces of this machine share.", no_args_is_help=True)
 

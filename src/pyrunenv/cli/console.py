@@ -111,18 +111,3 @@ def _put(stream: TextIO, text: str) -> None:
 
 def _paint(text: str, code: str, colour: bool) -> str:
     return f"\x1b[{code}m{text}\x1b[0m" if colour else text
-
-
-def size(count: int) -> str:
-    """Return a number of bytes as a person reads it, in powers of ten."""
-    value = float(count)
-    for unit in ("B", "kB", "MB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.2f} GB"
-
-
-def signed(count: int) -> str:
-    """Return a growth in bytes as a person reads it: with its sign."""
-    return f"{'-' if count < 0 else '+'}{size(abs(count))}"

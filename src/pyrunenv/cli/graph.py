@@ -10,13 +10,14 @@ import typer
 
 from pyrunenv import platforms
 from pyrunenv.cli import options
-from pyrunenv.cli.console import Console, size
+from pyrunenv.cli.console import Console
 from pyrunenv.errors import PyrunenvError, UsageError
 from pyrunenv.lock.graph import Chain, Graph
 from pyrunenv.lock.inputs import combined
 from pyrunenv.lock.model import Lock, LockedPackage, LockedRoot
 from pyrunenv.lock.run import Target, stale
 from pyrunenv.platforms import Platform
+from pyrunenv.units import size
 
 _Locked = list[tuple[Target, Lock]]
 

@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from pyrunenv.cli import options
-from pyrunenv.cli.console import Console, size
+from pyrunenv.cli.console import Console
 from pyrunenv.state import TargetState, state_of
+from pyrunenv.units import size
 
 
 def list_environments(

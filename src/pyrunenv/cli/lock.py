@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pyrunenv.cli import options
-from pyrunenv.cli.console import Console, signed, size
+from pyrunenv.cli.console import Console
 from pyrunenv.errors import PyrunenvError, TargetsFailed, UsageError
 from pyrunenv.lock.difference import Difference, differences
 from pyrunenv.lock.run import LockReport, LockRun, Target, check, unmatched_in_shared
+from pyrunenv.units import signed, size
 
 if TYPE_CHECKING:
     from pyrunenv.lock.locker import Upgrade

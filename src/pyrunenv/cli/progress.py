@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pyrunenv.cli.console import Console, size
+from pyrunenv.cli.console import Console
+from pyrunenv.units import size
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pyrunenv.cli import options
-from pyrunenv.cli.console import Console, size
+from pyrunenv.cli.console import Console
 from pyrunenv.errors import PyrunenvError
+from pyrunenv.units import size
 
 if TYPE_CHECKING:
     from pyrunenv.wheels.inspect import Inspection, NativeFile
