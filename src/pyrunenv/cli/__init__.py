@@ -11,16 +11,17 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 import typer
 
 from pyrunenv import process
 from pyrunenv.cli import build, cache, configs, doctor, graph, listing, lock, new, outdated, roots, wheels
-from pyrunenv.cli.console import Console
-from pyrunenv.errors import PyrunenvError
+from pyrunenv.cli.console import Console, set_log_format
+from pyrunenv.errors import PyrunenvError, UsageError
 
+LOG_FORMAT = "PYRUNENV_LOG_FORMAT"
 INTERNAL = 70
 INTERRUPTED = 130
 
@@ -28,7 +29,6 @@ app = typer.Typer(
     name="pyrunenv",
     help="Portable, locked, offline Python run environments for five platforms, from one host.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit status: 0 done, 1 some targets failed or a check found something, 2 usage, 3 configuration, 4 lock, "
@@ -47,20 +47,37 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _root(
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+    log_format: str | None = typer.Option(
+        None,
+        "--log-format",
+        metavar="text|json",
+        help=f"How messages are written; json: one object a line. [{LOG_FORMAT}]",
+    ),
 ) -> None:
-    pass
+    if log_format is not None:
+        _choose_log_format(log_format)
 
 
-app.command("lock")(lock.lock)
-app.command("build")(build.build)
-app.command("list", epilog="Example: pyrunenv list --json")(listing.list_environments)
-app.command("new", epilog="Example: pyrunenv new 3.13.0-cuda --from 3.12.10-cuda")(new.new)
-app.command("add", epilog="Example: pyrunenv add 3.12.10 polars==1.33.1 --platform linux-x64")(roots.add)
-app.command("remove", epilog="Example: pyrunenv remove 3.12.10 polars")(roots.remove)
-app.command("outdated", epilog="Example: pyrunenv outdated 3.12.10 --platform linux-x64")(outdated.outdated)
-app.command("why", epilog="Example: pyrunenv why numcodecs 3.12.10")(graph.why)
-app.command("tree", epilog="Example: pyrunenv tree 3.12.10 --platform windows-x64 --depth 1")(graph.tree)
-app.command("doctor", epilog="Example: pyrunenv doctor 3.12.10 --platform linux-x64")(doctor.doctor)
+def _choose_log_format(form: str) -> None:
+    if form not in ("text", "json"):
+        raise UsageError(f"`{form}` is no log format", hint="one of: text, json")
+    set_log_format(form)
+
+
+_COMMANDS: tuple[tuple[str, Callable[..., int], str, str], ...] = (
+    ("new", new.new, "Make an environment, in one step.", "new 3.13.0-cuda --from 3.12.10-cuda"),
+    ("add", roots.add, "Add roots, lock, show what changed.", "add 3.12.10 polars==1.33.1 --platform linux-x64"),
+    ("remove", roots.remove, "Take roots out, lock, show what changed.", "remove 3.12.10 polars"),
+    ("lock", lock.lock, "Write the locks of all platforms.", "lock 3.12.10 --upgrade-package numpy"),
+    ("build", build.build, "Turn environments into packed bundles.", "build 3.12.10 --all-platforms --locked"),
+    ("list", listing.list_environments, "Show how far each target is.", "list --json"),
+    ("why", graph.why, "Say what brings a package in.", "why numcodecs 3.12.10"),
+    ("tree", graph.tree, "Show what each root needs.", "tree 3.12.10 --platform windows-x64 --depth 1"),
+    ("outdated", outdated.outdated, "Show roots with newer versions.", "outdated 3.12.10 --platform linux-x64"),
+    ("doctor", doctor.doctor, "Look whether this machine can build.", "doctor 3.12.10 --platform linux-x64"),
+)
+for _name, _function, _summary, _example in _COMMANDS:
+    app.command(_name, short_help=_summary, epilog=f"Example: pyrunenv {_example}")(_function)
 app.add_typer(configs.app, name="config")
 app.add_typer(cache.app, name="cache")
 app.add_typer(wheels.app, name="wheel")
@@ -69,11 +86,13 @@ app.add_typer(wheels.app, name="wheel")
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit status; every failure is rendered, none is raised."""
     console = Console()
+    set_log_format("text")
     _heed_signals()
     # Many connections begin at once, and name servers drop bursts: glibc would wait 5 s before it asks again
     # (resolv.conf(5)). It reads this at the first look-up; the resolver's processes inherit it.
     os.environ.setdefault("RES_OPTIONS", "timeout:1 attempts:5")
     try:
+        _choose_log_format(os.environ.get(LOG_FORMAT) or "text")
         status = typer.main.get_command(app).main(list(arguments), prog_name="pyrunenv", standalone_mode=False)
     except PyrunenvError as error:
         console.error(error)
@@ -111,8 +130,6 @@ def _heed_signals() -> None:
 
 
 def _usage(error: typer.TyperException) -> PyrunenvError:
-    from pyrunenv.errors import UsageError
-
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "pyrunenv"
     message = error.format_message()

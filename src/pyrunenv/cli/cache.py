@@ -12,12 +12,12 @@ from pyrunenv.cli.console import Console, set_verbosity
 from pyrunenv.errors import UsageError
 from pyrunenv.units import size
 
-app = typer.Typer(help="Look after the download cache that all workspaces of this machine share.", no_args_is_help=True)
+app = typer.Typer(help="Look after the download cache of this machine.", no_args_is_help=True)
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 
 
-@app.command("info")
+@app.command("info", epilog="Example: pyrunenv cache info")
 def info() -> int:
     """Show where the cache lies and what it holds."""
     from pyrunenv.fetch.cache import Cache
@@ -31,7 +31,7 @@ def info() -> int:
     return 0
 
 
-@app.command("verify")
+@app.command("verify", epilog="Example: pyrunenv cache verify")
 def verify(quiet: options.Quiet = False) -> int:
     """Read every entry; remove the damaged ones, name them, and exit 1 where there were any."""
     from pyrunenv.fetch.cache import Cache
@@ -46,7 +46,7 @@ def verify(quiet: options.Quiet = False) -> int:
     return 1 if damaged else 0
 
 
-@app.command("prune")
+@app.command("prune", epilog="Example: pyrunenv cache prune --max-size 20GB")
 def prune(
     max_size: Annotated[
         str | None, typer.Option("--max-size", metavar="SIZE", help="Keep at most this much, as 20GB or 500MiB.")

@@ -13,8 +13,8 @@ import typer
 from pyrunenv.cli import options
 from pyrunenv.cli.console import Console, set_verbosity
 from pyrunenv.config.problems import show_path
-from pyrunenv.config.schema import masked
 from pyrunenv.errors import UsageError
+from pyrunenv.secrets import masked
 
 if TYPE_CHECKING:
     from pyrunenv.config.explain import Explained

@@ -1,21 +1,29 @@
-"""How results and failures look: plain lines on a pipe, colours and progress on a terminal.
+"""How results and failures look: plain lines on a pipe, colours and progress on a terminal, JSON where that is asked for.
 
 Messages go to standard error, results to standard output.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
 import traceback
-from collections.abc import Sequence
-from typing import TextIO
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, TextIO
 
 from pyrunenv.errors import PyrunenvError
-from pyrunenv.secrets import mask
+from pyrunenv.secrets import mask, masked
 
 _state = {"verbosity": 0}
+_form = {"log": "text"}
+
+
+def set_log_format(form: str) -> None:
+    """Choose how messages are written: ``text``, or ``json`` with one object a line."""
+    _form["log"] = form
 
 
 def set_verbosity(verbose: int, quiet: bool) -> None:
@@ -26,7 +34,8 @@ def set_verbosity(verbose: int, quiet: bool) -> None:
     # The level is the handler's, and not only the logger's: logs of targets (pyrunenv.logs) hold more than is shown.
     handler = logging.StreamHandler(sys.stderr)
     handler.setLevel(level)
-    handler.setFormatter(_MaskingFormatter("%(levelname)s %(name)s: %(message)s"))
+    text = _MaskingFormatter("%(levelname)s %(name)s: %(message)s")
+    handler.setFormatter(_JsonFormatter() if _form["log"] == "json" else text)
     root = logging.getLogger("pyrunenv")
     root.handlers[:] = [handler]
     root.setLevel(level)
@@ -38,8 +47,24 @@ class _MaskingFormatter(logging.Formatter):
         return mask(super().format(record))
 
 
+class _JsonFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return _json_line(record.levelname.lower(), record.getMessage(), {"logger": record.name})
+
+
+def _json_line(level: str, message: str, fields: Mapping[str, Any]) -> str:
+    """One message as an object: time (RFC 3339, UTC), level, message, and what else is known of it."""
+    time = datetime.now(UTC).isoformat(timespec="milliseconds")
+    return json.dumps(masked({"time": time, "level": level, "message": message, **fields}), ensure_ascii=False)
+
+
 class Console:
     """Writes to the two standard streams; every text is masked."""
+
+    @property
+    def json(self) -> bool:
+        """Whether messages are read by a program."""
+        return _form["log"] == "json"
 
     @property
     def quiet(self) -> bool:
@@ -47,37 +72,42 @@ class Console:
 
     @property
     def interactive(self) -> bool:
-        return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+        return sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and not self.json
 
     @property
     def colours(self) -> bool:
         """Whether to paint: on a terminal, unless NO_COLOR is set (https://no-color.org)."""
         return self.interactive and not os.environ.get("NO_COLOR")
 
-    def note(self, text: str) -> None:
-        """Say something that is neither a result nor a problem; not with ``-q``."""
+    def note(self, text: str, **fields: Any) -> None:
+        """Say something that is neither a result nor a problem; not with ``-q``. ``fields`` are for programs."""
         if not self.quiet:
-            self._write(text)
+            self._say("info", text, fields, [text])
 
     def warn(self, text: str, notes: Sequence[str] = ()) -> None:
-        self._write(_paint("warning", "33", self.colours) + f": {text}", *[f"  note: {n}" for n in notes])
+        lines = [_paint("warning", "33", self.colours) + f": {text}", *[f"  note: {n}" for n in notes]]
+        self._say("warning", text, {"notes": list(notes)} if notes else {}, lines)
 
     def error(self, error: PyrunenvError) -> None:
         """Render a failure: ``error[code]: what``, its notes, its hint."""
-        self._write(_paint(f"error[{error.code}]", "1;31", self.colours) + f": {error.message}")
+        lines = [_paint(f"error[{error.code}]", "1;31", self.colours) + f": {error.message}"]
         for note in error.notes:
-            self._write(*(f"  {line}" for line in (note.splitlines() or [""])))
+            lines += [f"  {line}" for line in (note.splitlines() or [""])]
         if error.hint:
             first, *rest = error.hint.splitlines()
-            self._write(_paint("hint", "1;36", self.colours) + f": {first}", *rest)
+            lines += [_paint("hint", "1;36", self.colours) + f": {first}", *rest]
+        fields = {"code": error.code, "notes": list(error.notes), "hint": error.hint, "exit_status": error.exit_status}
+        self._say("error", error.message, fields, lines)
 
     def defect(self, error: Exception) -> None:
         """Render what should not have happened; the traceback only where somebody asked for details."""
-        self._write(_paint("error[internal]", "1;31", self.colours) + f": {type(error).__name__}: {error}")
-        if _state["verbosity"] > 0:
-            self._write("".join(traceback.format_exception(error)))
-        more = "report it" if _state["verbosity"] > 0 else "run again with -v for details, and report it"
-        self._write(_paint("hint", "1;36", self.colours) + f": this is a defect of pyrunenv; {more}")
+        text = f"{type(error).__name__}: {error}"
+        trace = "".join(traceback.format_exception(error)) if _state["verbosity"] > 0 else ""
+        more = "report it" if trace else "run again with -v for details, and report it"
+        hint = f"this is a defect of pyrunenv; {more}"
+        lines = [_paint("error[internal]", "1;31", self.colours) + f": {text}", *([trace] if trace else [])]
+        lines.append(_paint("hint", "1;36", self.colours) + f": {hint}")
+        self._say("error", text, {"code": "internal", "hint": hint, **({"traceback": trace} if trace else {})}, lines)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> None:
         """Print a table to standard output: aligned columns, two spaces between, nothing cut."""
@@ -95,9 +125,8 @@ class Console:
         _put(sys.stdout, text)
         sys.stdout.flush()
 
-    @staticmethod
-    def _write(*lines: str) -> None:
-        for line in lines:
+    def _say(self, level: str, message: str, fields: Mapping[str, Any], lines: Sequence[str]) -> None:
+        for line in [_json_line(level, message, fields)] if self.json else lines:
             _put(sys.stderr, line)
         sys.stderr.flush()
 

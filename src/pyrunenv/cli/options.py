@@ -16,19 +16,44 @@ from pyrunenv.lock.run import Target
 if TYPE_CHECKING:
     from pyrunenv.config.workspace import Environment, Workspace
 
+
+def environments_here(incomplete: str) -> list[str]:
+    """What a shell completes ENV to: nothing where there is no sound workspace."""
+    from pyrunenv.config.workspace import find_root, read_workspace
+
+    try:
+        found = [environment.full_version for environment in read_workspace(find_root(Path())).environments]
+    except Exception:
+        return []
+    return [name for name in found if name.startswith(incomplete)]
+
+
+def platform_keys(incomplete: str) -> list[str]:
+    """What a shell completes --platform to."""
+    return [key for key in platforms.PLATFORMS if key.startswith(incomplete)]
+
+
 Environments = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[ENV]...",
+        autocompletion=environments_here,
         help="A full version (3.12.10-atls), a folder, an npm name, or a glob of one. Default: this folder's, else all.",
     ),
 ]
 OneEnvironment = Annotated[
     str | None,
-    typer.Argument(metavar="[ENV]", help="A full version, a folder, or an npm name. Default: this folder's."),
+    typer.Argument(
+        metavar="[ENV]",
+        autocompletion=environments_here,
+        help="A full version, a folder, or an npm name. Default: this folder's.",
+    ),
 ]
 Platforms = Annotated[
-    list[str] | None, typer.Option("--platform", metavar="P", help="A platform; may be repeated.", show_default=False)
+    list[str] | None,
+    typer.Option(
+        "--platform", metavar="P", autocompletion=platform_keys, help="A platform; may be repeated.", show_default=False
+    ),
 ]
 Folder = Annotated[
     Path | None, typer.Option("--workspace", "-C", metavar="DIR", help="Work as if started in this folder.")

@@ -68,6 +68,8 @@ class Bars:
             self._shown.download.update(self._bytes, total=self._total)
 
     def step(self, target: Target, name: str) -> None:
+        if self._console.json:
+            self._console.note(f"{target}: {name}", **_names(target), step=name)
         if self._shown is None:
             return
         with self._lock:
@@ -81,10 +83,20 @@ class Bars:
         state = "up to date" if result.reused else "built"
         took = f", {sum(result.seconds.values()):.1f} s" if result.seconds else ""
         mark = "" if result.publishable else ", for trying only: it can never be published"
-        self._console.note(f"{state:10} {result.target}: {size(result.archive_size)}{took}{mark}")
+        self._console.note(
+            f"{state:10} {result.target}: {size(result.archive_size)}{took}{mark}",
+            **_names(result.target),
+            state=state,
+            bytes=result.archive_size,
+            seconds=round(sum(result.seconds.values()), 3),
+        )
 
     def warn(self, text: str) -> None:
         self._console.warn(text)
+
+
+def _names(target: Target) -> dict[str, str]:
+    return {"environment": target.environment.full_version, "platform": target.platform.key}
 
 
 @contextmanager

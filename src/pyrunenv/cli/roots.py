@@ -21,10 +21,21 @@ if TYPE_CHECKING:
 
 _Requirements = Annotated[list[str], typer.Argument(metavar="REQUIREMENT...", help="As in a requirements file.")]
 _Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="A root's name, or the whole requirement.")]
-_Environment = Annotated[str, typer.Argument(metavar="ENV", help="A full version, a folder, or an npm name.")]
+_Environment = Annotated[
+    str,
+    typer.Argument(
+        metavar="ENV", autocompletion=options.environments_here, help="A full version, a folder, or an npm name."
+    ),
+]
 _Only = Annotated[
     list[str] | None,
-    typer.Option("--platform", metavar="P", help="For this platform alone; may be repeated.", show_default=False),
+    typer.Option(
+        "--platform",
+        metavar="P",
+        autocompletion=options.platform_keys,
+        help="For this platform alone; may be repeated.",
+        show_default=False,
+    ),
 ]
 _NoLock = Annotated[bool, typer.Option("--no-lock", help="Edit config.json alone.")]
 _DryRun = Annotated[bool, typer.Option("--dry-run", help="Lock and show what would change, and write nothing.")]

@@ -18,12 +18,12 @@ from pyrunenv.units import size
 if TYPE_CHECKING:
     from pyrunenv.wheels.inspect import Inspection, NativeFile
 
-app = typer.Typer(help="Build wheels from source for any platform, and look into wheels.", no_args_is_help=True)
+app = typer.Typer(help="Build single wheels, and look into wheels.", no_args_is_help=True)
 
 _WIDTH = 80
 
 
-@app.command("inspect")
+@app.command("inspect", epilog="Example: pyrunenv wheel inspect dist/*.whl")
 def inspect_wheels(
     files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Wheels.", show_default=False)],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
@@ -52,7 +52,7 @@ def inspect_wheels(
     return 1 if any(wrong for _, wrong in found) else 0
 
 
-@app.command("build")
+@app.command("build", epilog="Example: pyrunenv wheel build freesasa==2.2.1 --platform windows-x64")
 def build_wheel(
     requirement: Annotated[
         str, typer.Argument(metavar="REQUIREMENT", help="As in a config: name==version, git, a URL.")

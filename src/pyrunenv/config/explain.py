@@ -72,6 +72,7 @@ class _File(str):
 class _Explainer:
     def __init__(self, workspace: Workspace, environment: Environment, platform: Platform | None) -> None:
         self._platform = platform
+        self._documents = workspace.findings.documents
         files = [(f"{environment.folder.name}/{OWN}", environment.own), (SHARED, workspace.shared)]
         self._layers: list[_Layer] = []
         for file, config in files:
@@ -118,7 +119,7 @@ class _Explainer:
             yield Explained(path, list(values), Origin(file, place.path, list(values)))
             return
         for index, value in enumerate(values):
-            found = [Origin(o.file, (*o.path, at), item) for o in places for at, item in enumerate(_list(o.value))]
+            found = [self._item(o, at, item) for o in places for at, item in enumerate(_list(o.value))]
             origin = next((o for o in found if o.value == value), None)
             name = value.get("name") if isinstance(value, dict) else None
             same = tuple(o for o in found if name and o != origin and o.value != value and o.value.get("name") == name)
@@ -131,9 +132,7 @@ class _Explainer:
         for lists in (plain, special):
             if len(lists) > 1:
                 yield Explained(_DEPENDENCIES, f"{len(lists[0].value)} roots", lists[0], tuple(lists[1:]))
-        written = [
-            Origin(o.file, (*o.path, at), text) for o in (*plain[:1], *special[:1]) for at, text in enumerate(o.value)
-        ]
+        written = [self._item(o, at, text) for o in (*plain[:1], *special[:1]) for at, text in enumerate(o.value)]
         overrides = {o.path[-1]: o for o in self._override_places()}
         for index, value in enumerate(values):
             path = (*_DEPENDENCIES, index)
@@ -145,6 +144,16 @@ class _Explainer:
                 if override is not None and override_root(origin.value, override.value) == value:
                     yield Explained(path, value, override, (origin,))
                     break
+
+    def _item(self, owner: Origin, at: int, value: Any) -> Origin:
+        """One item of a list, at its place in the file: what was blank or stood there twice has been dropped since."""
+        here: Any = self._documents.get(owner.file)
+        for step in owner.path:
+            here = here.get(step) if isinstance(here, dict) else None
+        if isinstance(value, str):
+            texts = [item.strip() if isinstance(item, str) else None for item in _list(here)]
+            at = texts.index(value) if value in texts else at
+        return Origin(owner.file, (*owner.path, at), value)
 
     def _override_places(self) -> Iterator[Origin]:
         seen: set[str] = set()

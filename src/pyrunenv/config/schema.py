@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 from pydantic.alias_generators import to_camel
 
 from pyrunenv.config import fields as f
-from pyrunenv.secrets import mask
+from pyrunenv.secrets import masked
 
 PYPI = "https://pypi.org/simple"
 Strategy = Literal["best-match", "first-index"]
@@ -215,7 +215,8 @@ class Config(_Model):
 
     def to_json(self) -> dict[str, Any]:
         """Return it in the file's own form, for people: credentials masked, sections that say nothing left out."""
-        shown: dict[str, Any] = masked(self.model_dump(mode="json", by_alias=True, exclude_none=True), prune=True)
+        plain = self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        shown: dict[str, Any] = masked(_without_empty(plain))
         return shown
 
     def plain(self) -> dict[str, Any]:
@@ -315,11 +316,9 @@ class TargetConfig(_Model):
         return {**ordered, "consumers": consumers, "build": plain["build"], "floors": plain["floors"]}
 
 
-def masked(value: Any, *, prune: bool = False) -> Any:
-    """Mask credentials in every text; with ``prune`` drop objects that are empty."""
-    if isinstance(value, dict):
-        items = {key: masked(item, prune=prune) for key, item in value.items()}
-        return {key: item for key, item in items.items() if not prune or item != {}}
-    if isinstance(value, list):
-        return [masked(item, prune=prune) for item in value]
-    return mask(value) if isinstance(value, str) else value
+def _without_empty(value: Any) -> Any:
+    """Drop objects that say nothing."""
+    if not isinstance(value, dict):
+        return value
+    items = {key: _without_empty(item) for key, item in value.items()}
+    return {key: item for key, item in items.items() if item != {}}

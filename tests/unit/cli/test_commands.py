@@ -13,7 +13,7 @@ from pyrunenv import cli, errors
 from pyrunenv.cli.cache import parse_size
 
 COMMANDS = {
-    (): ("add", "remove", "lock", "build", "list", "why", "tree", "config", "cache", "wheel", "--version"),
+    (): ("new", "outdated", "doctor", "--log-format", "--install-completion", "add", "remove", "lock", "build", "list", "why", "tree", "config", "cache", "wheel", "--version"),
     ("add",): ("--platform", "--beside", "--unpinned", "--no-lock", "--dry-run", "--jobs", "--workspace", "--quiet"),
     ("remove",): ("--platform", "--no-lock", "--dry-run", "--jobs", "--workspace", "--quiet"),
     ("why",): ("--platform", "--json", "--workspace", "--lenient"),
@@ -22,9 +22,12 @@ COMMANDS = {
     ("build",): ("--platform", "--all-platforms", "--python", "--locked", "--force", "--fail-fast", "--offline",
                  "--jobs", "--workspace", "--lenient", "--verbose", "--quiet"),
     ("list",): ("--platform", "--json", "--workspace"),
-    ("config",): ("show", "validate"),
+    ("new",): ("--from", "--platform", "--workspace"),
+    ("outdated",): ("--platform", "--json", "--workspace"),
+    ("doctor",): ("--platform", "--json", "--workspace"),
+    ("config",): ("show", "validate", "schema"),
     ("config", "validate"): ("--format", "--json", "--strict", "--workspace"),
-    ("config", "show"): ("--platform", "--workspace"),
+    ("config", "show"): ("--platform", "--explain", "--json", "--workspace"),
     ("cache",): ("info", "verify", "prune"),
     ("cache", "info"): (),
     ("cache", "verify"): ("--quiet",),
@@ -77,9 +80,24 @@ def test_the_table_above_names_the_commands_of_this_issue() -> None:
     assert set(COMMANDS) <= set(commands(typer.main.get_command(cli.app)))
 
 
+@pytest.mark.parametrize("words", list(commands(typer.main.get_command(cli.app))), ids=" ".join)
+def test_help_fits_a_screen_and_has_an_example(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """80 columns and 40 lines; the example's words are a command's."""
+    monkeypatch.setattr("typer.rich_utils.MAX_WIDTH", 80, raising=False)
+    monkeypatch.setenv("COLUMNS", "80")
+    assert cli.run([*words, "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert len(shown.splitlines()) <= 40, shown
+    group = not words or words[-1:] in (("config",), ("cache",), ("wheel",))
+    assert group or f"Example: pyrunenv {' '.join(words)}" in " ".join(shown.split())
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (["--log-format", "xml", "list"], "`xml` is no log format"),
         (["--nonsense"], "no such option: --nonsense"),
         (["nonsense"], "no such command 'nonsense'"),
         (["build", "--jobs", "0"], "--jobs"),

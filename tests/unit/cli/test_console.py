@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 import sys
 from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
 
 import pytest
+from support.workspaces import make_workspace
 
-from pyrunenv import cli, secrets
-from pyrunenv.cli import console
+from pyrunenv import cli, secrets, units
+from pyrunenv.cli import console, options
 from pyrunenv.errors import PyrunenvError, UnsafeArchive
 
 FAILURE = UnsafeArchive("a.whl was refused", notes=["first\nsecond line", "third"], hint="do this\nor that")
@@ -151,7 +156,7 @@ def test_tables_are_aligned(capsys: pytest.CaptureFixture[str]) -> None:
 )
 def test_sizes(count: int, text: str) -> None:
     """Sizes are in powers of ten."""
-    assert console.size(count) == text
+    assert units.size(count) == text
 
 
 @pytest.mark.parametrize(("words", "traceback"), [([], False), (["-v"], True)])
@@ -169,3 +174,65 @@ def test_a_defect_is_no_traceback_unless_asked_for(
     assert said.startswith("error[internal]: RuntimeError: out of cheese\n")
     assert ("Traceback (most recent call last)" in said) is traceback
     assert "hint: this is a defect of pyrunenv" in said
+
+
+def lines(text: str) -> list[dict[str, Any]]:
+    """Each line of what was said, as the object that it must be."""
+    return [json.loads(line) for line in text.splitlines()]
+
+
+@pytest.mark.parametrize("words", [["--log-format", "json"], []])
+def test_messages_as_json(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, words: list[str]
+) -> None:
+    """By option or variable: each line one object, logging and failures included, and no secret in any of them."""
+    make_workspace(tmp_path, {"registries": {"default": "https://u:hunter22@r.example/"}}, {"3.12.10": None})
+    if not words:
+        monkeypatch.setenv("PYRUNENV_LOG_FORMAT", "json")
+    monkeypatch.setattr(
+        "pyrunenv.cli.listing.state_of", lambda _: logging.getLogger("pyrunenv.x").info("saw %s", "it") or 1 / 0
+    )
+    assert cli.run([*words, "list", "-v", "-C", str(tmp_path)]) == 70
+    out, err = capsys.readouterr()
+    assert out == ""
+    said = lines(err)
+    assert [entry["level"] for entry in said] == ["warning", "info", "error"]
+    assert said[1]["logger"] == "pyrunenv.x"
+    assert (said[2]["code"], said[2]["message"]) == ("internal", "ZeroDivisionError: division by zero")
+    assert "ZeroDivisionError" in said[2]["traceback"]
+    assert all(datetime.fromisoformat(entry["time"]).tzinfo for entry in said)
+    assert "hunter22" not in err
+
+
+def test_a_failure_as_json_has_its_parts(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Code, notes, hint and exit status are fields; results stay on standard output as they are."""
+    assert cli.run(["--log-format", "json", "list", "-C", str(tmp_path)]) == 2
+    (entry,) = lines(capsys.readouterr().err)
+    assert (entry["code"], entry["exit_status"], entry["level"]) == ("usage", 2, "error")
+    assert entry["hint"].startswith("run it in a workspace")
+    make_workspace(tmp_path, {}, {"3.12.10": {}})
+    assert cli.run(["--log-format", "json", "list", "-C", str(tmp_path)]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("environment ")
+    assert err == ""
+
+
+def test_the_form_of_one_run_is_not_that_of_the_next(capsys: pytest.CaptureFixture[str]) -> None:
+    """Text again where nobody asks for JSON; a wrong word in the variable is told as a usage error."""
+    assert cli.run(["--log-format", "json", "list", "--nonsense"]) == 2
+    lines(capsys.readouterr().err)
+    assert cli.run(["list", "--nonsense"]) == 2
+    assert capsys.readouterr().err.startswith("error[usage]: ")
+
+
+def test_completion(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Environments of the workspace around, platforms; of a broken workspace what is sound, and nothing is said."""
+    make_workspace(tmp_path, {}, {"3.12.10": {}, "3.12.10-sc": {}, "3.13.0": {}})
+    monkeypatch.chdir(tmp_path / "python-3.13.0")
+    assert options.environments_here("3.12") == ["3.12.10", "3.12.10-sc"]
+    assert options.platform_keys("mac") == ["macosx-x64", "macosx-aarch64"]
+    (tmp_path / "shared-config.json").write_text("{")
+    (tmp_path / "python-3.13.0" / "package.json").write_text("[")
+    assert options.environments_here("") == ["3.12.10", "3.12.10-sc"]
+    monkeypatch.chdir("/")
+    assert options.environments_here("") == []
