@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pyrunenv import logs
 from pyrunenv.errors import PyrunenvError
 from pyrunenv.lock.run import LockRun, Target
+from pyrunenv.presence import present
 from pyrunenv.stamp import Finished, look
 from pyrunenv.steps import BuildOptions, Built, Reporter, Run, Stopped, TargetBuild, built, describe
 from pyrunenv.workers import Workers
@@ -65,6 +66,11 @@ class Builder:
 
     def run(self, targets: Sequence[Target]) -> BuildReport:
         """Build what is not up to date. A target that fails does not stop the others, unless ``fail_fast``."""
+        # from first to last, and not bundle by bundle: what is assembled waits for others before it is packed
+        with present(target.environment.folder for target in targets):
+            return self._run_all(targets)
+
+    def _run_all(self, targets: Sequence[Target]) -> BuildReport:
         report = BuildReport()
         pending = []
         for target, found in self._look(targets, report):

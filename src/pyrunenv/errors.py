@@ -133,6 +133,13 @@ class WriteError(PyrunenvError):
     exit_status = 8
 
 
+class Busy(PyrunenvError):
+    """Another run works in a folder in which this one must be alone."""
+
+    code = "busy"
+    exit_status = 1
+
+
 class ProcessFailed(PyrunenvError):
     """A program that we run failed; ``notes`` hold the end of its output."""
 

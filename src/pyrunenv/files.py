@@ -106,6 +106,23 @@ def _remove_abandoned(path: Path) -> None:
                 _remove_if_abandoned(name)
 
 
+def is_abandoned(path: Path) -> bool:
+    """Whether the writer of a temporary file of :func:`atomic_path` is dead."""
+    try:
+        if sys.platform == "win32":
+            return time.time() - path.stat().st_mtime > _ABANDONED
+        handle = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+    return True
+
+
 def _remove_if_abandoned(name: str) -> None:
     temporary = Path(name)
     if sys.platform == "win32":

@@ -140,6 +140,16 @@ def look(folder: Path, platform: str, wanted: Wanted) -> Finished | str:
     return stamp.outdated(folder, platform, wanted) or stamp.finished
 
 
+def listing_of(folder: Path, platform: str) -> Listing | None:
+    """Return what a build listed of its bundle, whatever else the stamp says and whichever version wrote it."""
+    from pyrunenv.bundle.listing import Listing
+
+    try:
+        return Listing.from_json(json.loads(_path(folder, platform).read_bytes())["listing"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def _path(folder: Path, platform: str) -> Path:
     return folder / "build" / f"{platform}.json"
 

@@ -6,8 +6,8 @@ import copy
 import json
 import os
 import re
+import secrets
 import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -56,10 +56,10 @@ class Scaffold:
 
     def write(self) -> None:
         """Write the folder in one step, then the catalogue; raises WriteError, and then nothing is left."""
-        made: Path | None = None
+        # a name that `cleanup` knows, should we be killed
+        made = self.root / f".{self.folder.name}.{secrets.token_hex(6)}.tmp"
         try:
-            made = Path(tempfile.mkdtemp(prefix=f".{self.folder.name}.", dir=self.root))
-            made.chmod(0o755)
+            made.mkdir()
             for name, text in self.files.items():
                 (made / name).write_text(text, encoding="utf-8")
             for name in self.copies:
@@ -75,13 +75,11 @@ class Scaffold:
             if self.catalogue is not None:
                 write_atomic(self.root / CATALOGUE / PACKAGE, self.catalogue)
         except (OSError, shutil.Error) as error:
-            if made is not None:
-                remove_tree(made)
+            remove_tree(made)
             reason = getattr(error, "strerror", None) or str(error)
             raise WriteError(f"{self.folder} cannot be made: {reason}", hint="nothing was changed") from None
         except BaseException:
-            if made is not None:
-                remove_tree(made)
+            remove_tree(made)
             raise
 
 

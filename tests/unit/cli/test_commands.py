@@ -24,6 +24,7 @@ COMMANDS = {
     ("list",): ("--platform", "--json", "--workspace"),
     ("new",): ("--from", "--platform", "--workspace"),
     ("outdated",): ("--platform", "--json", "--workspace"),
+    ("cleanup",): ("--all", "--dry-run", "--workspace"),
     ("doctor",): ("--platform", "--json", "--workspace"),
     ("config",): ("show", "validate", "schema"),
     ("config", "validate"): ("--format", "--json", "--strict", "--workspace"),
@@ -38,7 +39,7 @@ COMMANDS = {
 STATUSES = {
     errors.PyrunenvError: 1, errors.UsageError: 2, errors.ConfigError: 3, errors.LockError: 4, errors.FetchError: 5,
     errors.CacheError: 5, errors.UnsafeArchive: 6, errors.InterpreterError: 7, errors.AssembleError: 8,
-    errors.WriteError: 8, errors.ProcessFailed: 9, errors.TargetsFailed: 1, errors.WheelError: 10,
+    errors.WriteError: 8, errors.Busy: 1, errors.ProcessFailed: 9, errors.TargetsFailed: 1, errors.WheelError: 10,
 }  # fmt: skip
 
 
