@@ -20,8 +20,8 @@ _ARTIFACT: KeyPath = ("block-software", "entrypoints", "main", "environment", "a
 
 def errors(workspace: Workspace) -> Iterator[Problem]:
     """Yield what no target can be made with."""
+    yield from _archives(workspace)
     for environment in workspace.environments:
-        yield from _archives(environment)
         yield from _never(environment, workspace)
 
 
@@ -39,15 +39,19 @@ def _own(environment: Environment) -> str:
     return f"{environment.folder.name}/{OWN}"
 
 
-def _archives(environment: Environment) -> Iterator[Problem]:
-    """`archive` needs an archive for each platform."""
-    python = environment.config.python
-    if python.source != "archive":
-        return
-    file = _own(environment) if environment.own and environment.own.python.source else SHARED
-    without = [platform.key for platform in environment.platforms() if platform.key not in (python.archives or {})]
-    if without:
-        text = f"is `archive`, and `python.archives` has none for {', '.join(without)} of {environment.full_version}"
+def _archives(workspace: Workspace) -> Iterator[Problem]:
+    """`archive` needs an archive for each platform; said once for each file that asks for it."""
+    lacking: dict[str, tuple[dict[str, None], list[str]]] = {}
+    for environment in workspace.environments:
+        python = environment.config.python
+        without = [p.key for p in environment.platforms() if p.key not in (python.archives or {})]
+        if python.source == "archive" and without:
+            file = _own(environment) if environment.own and environment.own.python.source else SHARED
+            platforms, versions = lacking.setdefault(file, ({}, []))
+            platforms.update(dict.fromkeys(without))
+            versions.append(environment.full_version)
+    for file, (platforms, versions) in lacking.items():
+        text = f"is `archive`, and `python.archives` has none for {', '.join(platforms)} ({', '.join(versions)})"
         yield Problem(file, ("python", "source"), text)
 
 

@@ -74,7 +74,7 @@ def _rank(file: str) -> tuple[int, list[str | int]]:
 def _as_written(document: Document, path: KeyPath) -> KeyPath:
     """Names of packages are normalised when a file is read; this is how the file has them."""
     found: list[str | int] = []
-    here = document.value
+    here: Any = document.value if path else None  # what cannot be parsed has no paths
     for step in path:
         if isinstance(here, dict) and isinstance(step, str) and step not in here:
             step = next((key for key in here if canonicalize_name(key) == step), step)

@@ -88,7 +88,9 @@ def _credentials(file: str, document: Any, path: KeyPath = ()) -> Iterator[Probl
     if isinstance(document, str):
         found = _URL.search(document)
         if found and _has_login(found[0]):
-            how = "give the registry a `name` and set UV_INDEX_<NAME>_USERNAME and _PASSWORD, or use netrc"
+            how = "use netrc or another address"
+            if path[:1] == ("registries",):
+                how = "give the registry a `name` and set UV_INDEX_<NAME>_USERNAME and _PASSWORD, or use netrc"
             yield Problem(file, path, f"holds credentials, which all who have the repository can read: {how}")
         return
     for step, item in document.items() if isinstance(document, dict) else enumerate(_items(document)):

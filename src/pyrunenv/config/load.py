@@ -89,6 +89,7 @@ def _parse(path: Path, shown: str, make: Any, content: bytes | None) -> Any:
     except json.JSONDecodeError as error:
         comment = text[error.pos :].lstrip(", \t\r\n").startswith(("//", "/*", "#"))
         reason = "comments are not JSON" if comment else f"{error.msg[:1].lower()}{error.msg[1:]}"
+        reason = reason if text.strip() else "is empty, expected an object"
         raise Unreadable(Problem(shown, (), reason, Place(error.lineno, error.colno))) from None
     except RecursionError:
         message = "is nested too deeply"

@@ -32,7 +32,7 @@ def problems(folder: Path, content: Any) -> list[str]:
     [
         ('{\n  "packages": {,}\n}', "e/config.json:2:16: expecting property name enclosed in double quotes"),
         ("{} x", "e/config.json:1:4: extra data"),
-        ("", "e/config.json:1:1: expecting value"),
+        ("", "e/config.json:1:1: is empty, expected an object"),
         ('{\n  // no\n  "build": {}\n}', "e/config.json:2:3: comments are not JSON"),
         (b"\xff\xfe{\x00}\x00", "e/config.json: is not UTF-8 (byte 0)"),
         ('{"build": {"timeout": NaN}}', "e/config.json: `nan` is not json"),
