@@ -9,36 +9,17 @@ from typing import TYPE_CHECKING, Any, Literal
 from pyrunenv.errors import LockFormat
 from pyrunenv.files import sha256_file
 from pyrunenv.lock.inputs import combined
-from pyrunenv.lock.pylock import lock_path
+from pyrunenv.lock.pylock import Outline, lock_path, outline
 from pyrunenv.stamp import Stamp
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pyrunenv.lock.model import Lock
     from pyrunenv.lock.run import Target
 
 State = Literal[
     "no lock", "unreadable lock", "stale lock", "locked", "outdated build", "altered bundle", "built", "packed"
 ]
-
-
-@dataclass(frozen=True)
-class Contents:
-    """What a lock promises: counts, and the bytes of its wheels without what is still to be built from source."""
-
-    roots: int
-    groups: int
-    wheels: int
-    to_build: int
-    missing: int
-    wheel_bytes: int
-
-    @classmethod
-    def of(cls, lock: Lock) -> Contents:
-        size = sum(wheel.size or 0 for wheel in lock.wheels)
-        missing = len(lock.missing)
-        return cls(len(lock.roots), len(lock.groups), len(lock.packages), len(lock.to_build), missing, size)
 
 
 @dataclass(frozen=True)
@@ -48,7 +29,7 @@ class TargetState:
     environment: str
     platform: str
     state: State
-    contents: Contents | None = None
+    contents: Outline | None = None
     bundle_bytes: int | None = None
     archive_bytes: int | None = None
     archive: str | None = None
@@ -58,6 +39,7 @@ class TargetState:
         """Return it for programs, the time as RFC 3339; what the lock would tell is left out where there is none."""
         value = asdict(self)
         contents = value.pop("contents") or {}
+        contents.pop("digest", None)
         return {**value, **contents, "changed": self.changed.isoformat(timespec="seconds") if self.changed else None}
 
 
@@ -66,7 +48,7 @@ def state_of(target: Target) -> TargetState:
     environment, platform = target.environment, target.platform.key
     path = lock_path(environment.folder, platform)
     try:
-        lock = target.read_lock()
+        lock = outline(environment.folder, platform)
     except LockFormat:
         return TargetState(environment.full_version, platform, "unreadable lock", changed=_time(path))
     if lock is None:
@@ -83,7 +65,7 @@ def state_of(target: Target) -> TargetState:
         environment.full_version,
         platform,
         state,
-        Contents.of(lock),
+        lock,
         bundle_bytes=stamp.bundle_size if stamp is not None and built else None,
         archive_bytes=stamp.archive[1] if stamp is not None and packed else None,
         archive=packed.name if packed else None,
