@@ -34,7 +34,7 @@ lint: $(VENV)/.ready
 
 docs: $(VENV)/.ready
 	$(BIN)/python docs/generate.py --check
-	$(BIN)/mkdocs build --quiet
+	$(BIN)/zensical build --strict --clean
 
 bench: $(VENV)/.ready
 	$(CLEAN) $(BIN)/python -m benchmarks $(ARGS)
