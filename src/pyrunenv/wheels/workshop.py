@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-RECIPE = 1
-"""Raised whenever the same inputs make another wheel."""
+RECIPE = 2
+"""Raised whenever the same inputs make another wheel, or other metadata."""
 _BROUGHT = {
     "mesonpy": ("ninja",),
     "scikit_build_core.build": ("cmake", "ninja"),
@@ -154,7 +154,8 @@ class Workshop:
         if order.source.kind != "folder" and path.exists():
             return path.read_bytes()
         with self._tree(order) as tree:
-            content = static_metadata(tree)
+            edited = bool(order.settings.patches) or order.source.kind == "folder"
+            content = static_metadata(tree, edited=edited)
         if content is None:
             plan = build()
             try:
