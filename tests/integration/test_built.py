@@ -241,6 +241,13 @@ def test_static_metadata_is_read_without_building(rich: Built) -> None:
     assert rich.entry("still", WINDOWS, FOURTH).dependencies == (("pure", "1.0"), ("winonly", "1.0"))
 
 
+def test_locking_again_asks_no_backend_again(rich: Built) -> None:
+    """Neither what it wants nor what the wheel will need; some translate all their Cython before they tell."""
+    names, before = ("still", "forced", "listed", "below"), rich.calls_of_all()
+    rich.fine("lock", "--upgrade", full=FOURTH, platforms=RICH)
+    assert {name: rich.calls(name) for name in names} == {name: before[name] for name in names}
+
+
 def test_a_dependency_without_a_wheel_is_built(rich: Built) -> None:
     """Of a wheel, and of a source that is built itself."""
     assert {"deep-1.0-py3-none-any.whl", "below-1.0-py3-none-any.whl", "bottom-1.0-py3-none-any.whl"} <= (

@@ -133,7 +133,7 @@ def _prune_entries(cache: Cache, max_size: int) -> int:
 def _entries(cache: Cache) -> Iterator[_Entry]:
     tars = [(tar, tar.with_suffix(".json")) for tar in cache.interpreters.glob("*.tar") if _is_free(_lock_of(tar))]
     files = (*_files(cache.blobs), *_files(cache.metadata), *_files(cache.build / "wheels"), *_files(cache.build / "metadata"),
-             *_files(cache.build / "logs"))  # fmt: skip
+             *_files(cache.build / "requires"), *_files(cache.build / "logs"))  # fmt: skip
     folders = [
         folder
         for kind in ("environment", "headers", "site", "python", "git")

@@ -13,6 +13,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
+from pyrunenv.errors import ResolverFailed
 from pyrunenv.lock.resolver import Resolver
 from pyrunenv.wheels.tags import supported_tags
 
@@ -55,31 +56,40 @@ class Fit(Protocol):
 
 
 def offer(name: str, resolver: Resolver) -> Offer:
-    """Ask the registries for a name; one that does not answer, or does not have it, offers nothing."""
-    return offer_of((file for _, file in project_files(name, resolver)), resolver)
+    """Ask the registries for a name; where one does not answer there is no offer, and nothing is lost but advice."""
+    try:
+        return offer_of((file for _, file in project_files(name, resolver)), resolver)
+    except ResolverFailed:
+        return Offer((), ())
 
 
 def project_files(name: str, resolver: Resolver) -> list[tuple[str, DistributionPackage]]:
-    """Return (registry, file) for all that the registries have of a name, in their order and under their rules."""
-    if resolver.passage is None:
-        return ask(name, resolver.registries)
+    """Return (registry, file) for all that the registries have of a name, in their order and under their rules.
+
+    Raises ResolverFailed where a registry that is needed does not answer: what it has would be taken for absent.
+    """
     from pypi_simple import ProjectPage
 
     from pyrunenv.lock.gateway import page_of
 
+    assert resolver.gate is not None
+    passage = resolver.passage or resolver.gate.passage(resolver.registries)
     files: list[tuple[str, DistributionPackage]] = []
-    for entrance in resolver.passage.entrances:
-        content = page_of(resolver.passage.gate, entrance, name, resolver.passage.before)
-        if content is not None:
-            page = ProjectPage.from_json_data(json.loads(content), base_url=entrance.url)
-            files += [(entrance.url, file) for file in page.packages]
+    for entrance in passage.entrances:
+        content = page_of(resolver.gate, entrance, name, passage.before)
+        if content is None:
+            continue
+        page = ProjectPage.from_json_data(json.loads(content), base_url=entrance.url)
+        files += [(entrance.url, file) for file in page.packages]
+        if resolver.registries.strategy == "first-index":
+            break
     return files
 
 
 def ask(
     name: str, registries: Registries, on_silence: Callable[[str, Exception], None] = lambda *_: None
 ) -> list[tuple[str, DistributionPackage]]:
-    """Return (registry, file) as :func:`project_files` does, from the registries themselves.
+    """Return (registry, file) for all that the registries have of a name, asked outside of any lock.
 
     ``on_silence`` is told of a registry that gives no answer; one that does not have the name gives one.
     """

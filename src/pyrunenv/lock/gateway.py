@@ -166,10 +166,17 @@ class _Answer:
 
 
 def page_of(gate: Gate, entrance: Entrance, project: str, before: datetime | None) -> bytes | None:
-    """Return a registry's page of a project as the resolver would see it; None where it has none, or does not answer."""
+    """Return a registry's page of a project as the resolver would see it; None where it has none.
+
+    Raises ResolverFailed where it does not answer.
+    """
+    from pyrunenv.lock.resolver import unanswered
+
     if not entrance.serves(project):
         return None
     answer = _ask(gate, entrance, project, before, None)
+    if answer.status == _FAILED:
+        raise unanswered([gate.silences[entrance.url]])
     return answer.content if answer.status == 200 else None
 
 
@@ -177,32 +184,34 @@ def _ask(gate: Gate, entrance: Entrance, project: str, before: datetime | None, 
     """Get a page of a registry, or the news that what the resolver has of it is still right."""
     key = (entrance.address, project)
     with gate.asking(key):
-        if (silence := gate.silences.get(entrance.url)) is not None:
-            return _failed(silence)
-        if (held := gate.held.get(key)) is None:
-            url = f"{entrance.url.rstrip('/')}/{project}/"
-            try:
-                held = _fetch(gate, url, project, before, known)
-            except Problem as problem:
-                attempts = gate.attempts if problem.again else 1
-                silence = Silence(entrance.url, url, problem.reason, attempts, problem.hint)
-            except (ValueError, KeyError, TypeError, LookupError) as error:
-                silence = Silence(entrance.url, url, f"what it sent cannot be read: {error}", 1)
-            if held is None:
-                assert silence is not None
-                gate.silences[entrance.url] = silence
-                log.info("%s", mask(f"{silence.url}: {silence.reason}"))
-                return _failed(silence)
-            gate.hold(key, held)
-    if not held.tag:
+        found = gate.silences.get(entrance.url) or gate.held.get(key) or _asked(gate, entrance, project, before, known)
+        if isinstance(found, Held):
+            if key not in gate.held:
+                gate.hold(key, found)
+            if found.tag and found.content is None and known != found.tag:
+                # Another resolver has it in the cache, this one not, and it is no longer in memory.
+                found = _asked(gate, entrance, project, before, None)
+    if isinstance(found, Silence):
+        return _failed(found)
+    if not found.tag:
         return _Answer(404)
-    if known == held.tag:
-        return _Answer(304, headers=_page_headers(held.tag))
-    if held.content is None:
-        # Another resolver has it in the cache, this one not, and it is no longer in memory.
-        fresh = _fetch(gate, f"{entrance.url.rstrip('/')}/{project}/", project, before, None)
-        return _Answer(200, fresh.content or b"", _page_headers(fresh.tag))
-    return _Answer(200, held.content, _page_headers(held.tag))
+    if known == found.tag:
+        return _Answer(304, headers=_page_headers(found.tag))
+    return _Answer(200, found.content or b"", _page_headers(found.tag))
+
+
+def _asked(gate: Gate, entrance: Entrance, project: str, before: datetime | None, known: str | None) -> Held | Silence:
+    """Ask a registry for a page. That it does not answer is remembered for the rest of the run."""
+    url = f"{entrance.url.rstrip('/')}/{project}/"
+    try:
+        return _fetch(gate, url, project, before, known)
+    except Problem as problem:
+        silence = Silence(entrance.url, url, problem.reason, gate.attempts if problem.again else 1, problem.hint)
+    except (ValueError, KeyError, TypeError, LookupError) as error:
+        silence = Silence(entrance.url, url, f"what it sent cannot be read: {error}", 1)
+    gate.silences[entrance.url] = silence
+    log.info("%s", mask(f"{silence.url}: {silence.reason}"))
+    return silence
 
 
 def _fetch(gate: Gate, url: str, project: str, before: datetime | None, known: str | None) -> Held:

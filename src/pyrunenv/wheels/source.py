@@ -75,11 +75,12 @@ def _is_texts(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
-def static_metadata(tree: Path) -> bytes | None:
+def static_metadata(tree: Path, *, edited: bool = False) -> bytes | None:
     """Return core metadata of a tree that holds whatever it is built for, without running its code; None if there is none.
 
     It is that of PKG-INFO, where that is reliable (PEP 643), else what the `project` table says of dependencies (PEP 621)
-    with the name and version of PKG-INFO, which are those of the sdist.
+    with the name and version of PKG-INFO, which are those of the sdist. Of a tree that was ``edited`` since it was an sdist
+    PKG-INFO may tell what was true before.
     """
     from email.parser import BytesParser
 
@@ -90,13 +91,13 @@ def static_metadata(tree: Path) -> bytes | None:
     fields = BytesParser().parsebytes(content, headersonly=True)
     version = tuple(int(part) for part in (fields["Metadata-Version"] or "0").split(".") if part.isdecimal())
     dynamic = {name.lower() for name in fields.get_all("Dynamic", ())}
-    if version >= _RELIABLE and dynamic.isdisjoint(_NEEDED):
+    if not edited and version >= _RELIABLE and dynamic.isdisjoint(_NEEDED):
         return content
     pyproject = tree / "pyproject.toml"
     project = _read_toml(pyproject).get("project") if pyproject.exists() else None
     if not project or not {"dependencies", "optional-dependencies"}.isdisjoint(project.get("dynamic", ())):
         return None
-    return _from_project(project, fields["Name"], fields["Version"])
+    return _from_project(project, fields["Name"], project.get("version", fields["Version"]))
 
 
 def _from_project(project: dict[str, Any], name: str, version: str) -> bytes:

@@ -12,7 +12,7 @@ import os
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-RECIPE = 1
-"""Raised whenever the same inputs make another wheel."""
+RECIPE = 2
+"""Raised whenever the same inputs make another wheel, or other metadata."""
 _BROUGHT = {
     "mesonpy": ("ninja",),
     "scikit_build_core.build": ("cmake", "ninja"),
@@ -128,12 +128,25 @@ class Workshop:
             wanted = [*system.requires, *_BROUGHT.get(system.backend, ()), *order.settings.requires]
             first = resolve(wanted, kept)
             self._check_rust(order, first)
-            with self._hooks(order, tree, system, first, None, ()) as hooks:
-                more = hooks.requires()
+            more = self._asked_beside(order, tree, system, first)
             requires = resolve([*wanted, *more], {**kept, **_versions(first)}) if _beyond(more, first) else first
         zig = find_zig()
         headers = counterparts(self._with_headers(requires))
         return LockedBuild(platforms.host().key, requires, headers, zig and zig[1])
+
+    def _asked_beside(
+        self, order: Order, tree: Path, system: BuildSystem, requires: Sequence[LockedWheel]
+    ) -> list[str]:
+        """What the backend asks for beside; kept, since some translate all their Cython before they tell."""
+        base = [platforms.host().key, sorted(wheel.sha256 for wheel in requires)]
+        path = self.cache.build / "requires" / f"{digest_of([order.key, base])[:32]}.json"
+        if order.source.kind != "folder" and path.exists():
+            with suppress(OSError, ValueError):
+                return [str(item) for item in json.loads(path.read_bytes())]
+        with self._hooks(order, tree, system, requires, None, ()) as hooks:
+            more = hooks.requires()
+        write_json(path, more)
+        return more
 
     def metadata(self, order: Order, build: Callable[[], LockedBuild], headers: Callable[[], Headers]) -> bytes:
         """Return the core metadata that the wheel will have: the sdist's own where that holds, else the backend's."""
@@ -141,7 +154,8 @@ class Workshop:
         if order.source.kind != "folder" and path.exists():
             return path.read_bytes()
         with self._tree(order) as tree:
-            content = static_metadata(tree)
+            edited = bool(order.settings.patches) or order.source.kind == "folder"
+            content = static_metadata(tree, edited=edited)
         if content is None:
             plan = build()
             try:

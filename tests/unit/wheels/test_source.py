@@ -260,6 +260,17 @@ def test_the_project_table_says_what_is_needed(tmp_path: Path) -> None:
     assert wanted("a", extra="all-of-it")
 
 
+def test_what_an_edited_tree_needs_is_not_what_the_sdist_said(tmp_path: Path) -> None:
+    """A patch changes the project table or setup.py, and PKG-INFO stays as it was."""
+    stale = pkg_info("2.4", "Requires-Dist: before")
+    table = "[project]\nname = 'a'\nversion = '1.1'\ndependencies = ['before', 'added']\n"
+    found = static_metadata(lay_out(tmp_path / "table", PKG_INFO=stale, pyproject=table), edited=True)
+    assert found is not None
+    fields = BytesParser().parsebytes(found)
+    assert (fields["Version"], fields.get_all("Requires-Dist")) == ("1.1", ["before", "added"])
+    assert static_metadata(lay_out(tmp_path / "setup", PKG_INFO=stale, setup=""), edited=True) is None
+
+
 @pytest.mark.parametrize("field", ["dependencies", "optional-dependencies"])
 def test_a_project_table_whose_needs_are_dynamic_says_nothing(tmp_path: Path, field: str) -> None:
     """The backend must be asked."""
