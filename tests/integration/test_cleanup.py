@@ -228,7 +228,9 @@ def test_the_folder_of_an_environment_that_is_gone_goes_as_well(world: World) ->
             if path.is_file() and not path.name.startswith("pkg-"):
                 path.unlink()
     put(world.environment_folder(OTHER) / "mine.txt")
+    (world.root / "python-notes").mkdir()
     assert world.run("cleanup", "--all").status == 0
+    assert (world.root / "python-notes").is_dir(), "no build kept it"
     assert not world.environment_folder().exists()
     assert list(world.environment_folder(OTHER).iterdir()) == [world.environment_folder(OTHER) / "mine.txt"]
 
@@ -303,6 +305,7 @@ def test_a_build_under_way_is_not_disturbed(world: World) -> None:
         result = world.run("cleanup", "--all")
     assert result.status == 1
     assert f"error[busy]: another run works in {world.environment_folder()}" in result.stderr
+    assert "nothing to remove" not in result.stderr
     assert tree(world.environment_folder()) == before
     assert not (world.environment_folder(OTHER) / "pydist").exists()
 
