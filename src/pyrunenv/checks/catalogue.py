@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from pyrunenv.config.problems import KeyPath, Problem
 from pyrunenv.config.workspace import CATALOGUE, PACKAGE, Workspace
+from pyrunenv.publish.descriptors import depended_version
 
 _ENTRIES: KeyPath = ("block-software", "entrypoints")
 _FILE = f"{CATALOGUE}/{PACKAGE}"
@@ -26,7 +27,7 @@ def warnings(workspace: Workspace) -> Iterator[Problem]:
             found = catalogue.entrypoints[full]
             yield Problem(_FILE, (*path, "reference"), f"is `{found}`, and the environment's is `{expected}`")
         version = catalogue.dependencies.get(package.name)
-        if version != package.version and full in catalogue.entrypoints:
+        if depended_version(catalogue, package) != package.version and full in catalogue.entrypoints:
             said = f"is `{version}`" if version else "is missing"
             yield Problem(
                 _FILE, ("dependencies", package.name), f"{said}, and {full} has the version `{package.version}`"

@@ -8,9 +8,9 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 
+from pyrunenv.config.naming import common_prefix, prefix_of
 from pyrunenv.config.problems import KeyPath, Problem
 from pyrunenv.config.requirements import root_name
-from pyrunenv.config.scaffold import name_pattern
 from pyrunenv.config.schema import Config
 from pyrunenv.config.workspace import OWN, PACKAGE, SHARED, Environment, Workspace
 
@@ -27,7 +27,7 @@ def errors(workspace: Workspace) -> Iterator[Problem]:
 
 def warnings(workspace: Workspace) -> Iterator[Problem]:
     """Yield what is said and can mean nothing, and names that disagree."""
-    pattern = name_pattern(workspace)
+    pattern = common_prefix(workspace.environments)
     for environment in workspace.environments:
         yield from _unlisted(environment)
         yield from _skipped_everywhere(environment, workspace)
@@ -169,6 +169,6 @@ def _package(environment: Environment, pattern: str | None) -> Iterator[Problem]
     if re.fullmatch(r"3\.\d+\.\d+", in_folder) and environment.python_version != in_folder:
         text = f"is `{environment.python_version}`, and the folder's name says `{in_folder}`"
         yield Problem(file, (*_ARTIFACT, "python-version"), text)
-    if not package.name.endswith(f"-{full}"):
+    if prefix_of(environment) is None:
         expected = f", expected `{pattern}{full}`" if pattern else ""
         yield Problem(file, ("name",), f"`{package.name}` does not end in the folder's version `{full}`{expected}")

@@ -8,6 +8,8 @@ from pyrunenv.bundle.copyfiles import problems_of
 from pyrunenv.config.problems import KeyPath, Problem
 from pyrunenv.config.schema import Config
 from pyrunenv.config.workspace import OWN, SHARED, Environment, Workspace
+from pyrunenv.errors import SourceError
+from pyrunenv.lock.sources import find_named, find_source_dir
 from pyrunenv.platforms import PLATFORMS
 
 
@@ -45,8 +47,12 @@ def _of(config: Config, environment: Environment) -> Iterator[tuple[KeyPath, str
             continue
         for key, build in by_platform.items():
             path: KeyPath = ("packages", "buildWheel", name, key)
-            if build.source_dir and not (environment.folder / build.source_dir).is_dir():
-                yield (*path, "sourceDir"), f"`{build.source_dir}` is no folder of the environment"
-            for index, patch in enumerate(build.patches):
-                if not (environment.folder / patch).is_file():
-                    yield (*path, "patches", index), f"`{patch}` is no file of the environment's folder"
+            named = [((*path, "sourceDir"), build.source_dir)] if build.source_dir else []
+            named += [((*path, "patches", index), patch) for index, patch in enumerate(build.patches)]
+            for place, name in named:
+                try:
+                    find_source_dir(name, environment.folder) if place[-1] == "sourceDir" else find_named(
+                        name, environment.folder
+                    )
+                except SourceError as error:
+                    yield place, "; ".join((error.message, *error.notes)).replace(f"{environment.folder.parent}/", "")

@@ -17,7 +17,7 @@ from typing import NoReturn
 import typer
 
 from pyrunenv import process
-from pyrunenv.cli import build, cache, cleanup, configs, doctor, graph, listing, lock, new, outdated, roots, wheels
+from pyrunenv.cli import build, cache, cleanup, configs, doctor, graph, listing, lock, outdated, roots, scaffold, wheels
 from pyrunenv.cli.console import Console, set_log_format
 from pyrunenv.errors import PyrunenvError, UsageError
 
@@ -65,7 +65,7 @@ def _choose_log_format(form: str) -> None:
 
 
 _COMMANDS: tuple[tuple[str, Callable[..., int], str, str], ...] = (
-    ("new", new.new, "Make an environment, in one step.", "new 3.13.0-cuda --from 3.12.10-cuda"),
+    ("new", scaffold.new, "Make an environment, in one step.", "new 3.13.0-cuda --from 3.12.10-cuda"),
     ("add", roots.add, "Add roots, lock, show what changed.", "add 3.12.10 polars==1.33.1 --platform linux-x64"),
     ("remove", roots.remove, "Take roots out, lock, show what changed.", "remove 3.12.10 polars"),
     ("lock", lock.lock, "Write the locks of all platforms.", "lock 3.12.10 --upgrade-package numpy"),

@@ -84,6 +84,19 @@ class Document:
             return self._add(node, value, key=rest[0])
         raise KeyError(path)
 
+    def insert(self, path: KeyPath, value: Any, before: str) -> Document:
+        """Add a member to an object in front of the one named ``before``; raises KeyError where there is no such."""
+        container = self._find(path[:-1])
+        found = _member(container, before) if container is not None else None
+        if container is None or found is None or container.type != "object":
+            raise KeyError(before)
+        members = list(_values(container))
+        index, node = members.index(_parent(found[0])), _parent(found[0])
+        lead = self._source[container.start_byte + 1 : members[0].start_byte]
+        gap = self._source[members[index - 1].end_byte : node.start_byte] if index else b"," + (lead or b" ")
+        label = json.dumps(path[-1], ensure_ascii=False).encode() + self._colon(members)
+        return self._splice(node.start_byte, node.start_byte, label + self._text(value, node) + gap)
+
     def append(self, path: KeyPath, value: Any) -> Document:
         """Add an item to the end of the list at ``path``; a list that is not there is made."""
         node = self._find(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,6 +34,23 @@ def read_requirements(path: Path) -> tuple[str, ...]:
     if problems:
         raise RequirementsFileError(problems)
     return found
+
+
+def included(path: Path) -> Iterator[Path]:
+    """Yield a requirements file and those that it includes, each once, whatever else is wrong with them."""
+    pending, seen = [path], set[Path]()
+    while pending:
+        file = pending.pop()
+        if file in seen:
+            continue
+        seen.add(file)
+        yield file
+        try:
+            lines = list(_logical_lines(file.read_text(encoding="utf-8-sig")))
+        except (OSError, ValueError):
+            continue
+        found = [include["path"].strip() for _, line in lines if (include := _INCLUDE.match(line))]
+        pending += [Path(os.path.normpath(file.parent / name)) for name in found]
 
 
 def _read(path: Path, including: tuple[Path, ...], problems: list[str]) -> Iterator[str]:

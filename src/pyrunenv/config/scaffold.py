@@ -1,242 +1,242 @@
-"""A new environment in a workspace: planned as a whole, then written as a whole."""
+"""A new environment: its folder with all that belongs into it, and its place in the catalogue, all at once or not at all."""
 
 from __future__ import annotations
 
-import copy
-import json
 import os
-import re
-import secrets
 import shutil
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
+from pyrunenv.config.companions import companions, copied_by
 from pyrunenv.config.document import Document
-from pyrunenv.config.workspace import (
-    CATALOGUE,
-    HIGHEST_MINOR,
-    LOWEST_MINOR,
-    OWN,
-    PACKAGE,
-    PREFIX,
-    Environment,
-    Workspace,
-    python_version,
-)
+from pyrunenv.config.drafts import ARTIFACT, ENTRIES, config, copied_package, fresh_package, most, readme
+from pyrunenv.config.naming import assumed_prefix, check_new, common_prefix, prefix_of
+from pyrunenv.config.problems import KeyPath
+from pyrunenv.config.workspace import CATALOGUE, OWN, PACKAGE, PREFIX, SHARED, natural
 from pyrunenv.errors import UsageError, WriteError
 from pyrunenv.files import remove_tree, write_atomic
 from pyrunenv.platforms import PLATFORMS, Platform
 
-_FULL_VERSION = re.compile(r"^\d+\.\d+\.\d+(?:-[0-9a-z][0-9a-z._-]*)?$")
-_FIRST_VERSION = "0.1.0"
-_REGISTRY = "platforma-open"
+if TYPE_CHECKING:
+    from pyrunenv.config.workspace import Environment, Workspace
+
+README = "README.md"
+FIRST_VERSION = "0.1.0"
+
+_LONGEST_NAME = 214  # https://docs.npmjs.com/cli/configuring-npm/package-json#name
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The catalogue's package.json, before and after."""
+
+    path: Path
+    before: bytes
+    after: bytes
+
+    def write(self) -> None:
+        """Replace it; raises WriteError, also where it is another by now."""
+        if self.path.read_bytes() != self.before:
+            raise WriteError(f"{self.path} was changed by somebody else meanwhile", hint="nothing was made; try again")
+        write_atomic(self.path, self.after)
 
 
 @dataclass(frozen=True)
 class Scaffold:
-    """Everything that a new environment adds. ``files`` are texts, ``copies`` paths below the folder it is made from."""
+    """What is to be made. ``files`` and ``copies`` (contents, sources) go by posix path below ``folder``."""
 
-    root: Path
+    folder: Path
     full_version: str
     python_version: str
-    package_name: str
+    name: str
     platforms: tuple[Platform, ...]
-    files: dict[str, str]
-    source: Path | None = None
-    copies: tuple[str, ...] = ()
-    catalogue: bytes | None = None
-    said: list[str] = field(default_factory=list)
-
-    @property
-    def folder(self) -> Path:
-        return self.root / f"{PREFIX}{self.full_version}"
+    files: Mapping[str, bytes]
+    copies: Mapping[str, Path]
+    catalogue: Catalogue | None
+    said: tuple[str, ...]
+    """What was assumed, and what is still to do, in sentences."""
 
     def write(self) -> None:
-        """Write the folder in one step, then the catalogue; raises WriteError, and then nothing is left."""
-        # a name that `cleanup` knows, should we be killed
-        made = self.root / f".{self.folder.name}.{secrets.token_hex(6)}.tmp"
+        """Make it; on any failure nothing of it is left. Raises WriteError.
+
+        To be called where nobody else makes an environment at the same time.
+        """
+        for left in self.folder.parent.glob(f".{self.folder.name}.*.tmp"):
+            remove_tree(left)
+        building = self.folder.with_name(f".{self.folder.name}.{uuid4().hex[:12]}.tmp")
         try:
-            made.mkdir()
-            for name, text in self.files.items():
-                (made / name).write_text(text, encoding="utf-8")
-            for name in self.copies:
-                assert self.source is not None
-                (made / name).parent.mkdir(parents=True, exist_ok=True)
-                if (self.source / name).is_dir():
-                    shutil.copytree(self.source / name, made / name, symlinks=True, dirs_exist_ok=True)
-                else:
-                    shutil.copy2(self.source / name, made / name)
-            # a folder takes the place of an empty one alone, so that a race between two is lost by the second
-            made.rename(self.folder)
-            made = self.folder
-            if self.catalogue is not None:
-                write_atomic(self.root / CATALOGUE / PACKAGE, self.catalogue)
-        except (OSError, shutil.Error) as error:
-            remove_tree(made)
-            reason = getattr(error, "strerror", None) or str(error)
-            raise WriteError(f"{self.folder} cannot be made: {reason}", hint="nothing was changed") from None
+            self._fill(building)
+            if os.path.lexists(self.folder):
+                raise WriteError(
+                    f"{self.folder} was made by somebody else meanwhile", hint="look at it; nothing was made"
+                )
+            building.rename(self.folder)
+            try:
+                if self.catalogue is not None:
+                    self.catalogue.write()
+            except BaseException:
+                # by its old name first: half an environment must not look like one
+                self.folder.rename(building)
+                raise
+        except OSError as error:
+            remove_tree(building)
+            raise WriteError(
+                f"cannot make {self.folder}: {error.strerror or error}",
+                notes=[str(error.filename)] if error.filename else [], hint="nothing of it was kept; try again",
+            ) from error  # fmt: skip
         except BaseException:
-            remove_tree(made)
+            remove_tree(building)
             raise
+
+    def _fill(self, building: Path) -> None:
+        building.mkdir()
+        for path, source in self.copies.items():
+            place = building / path
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, place)
+            place.chmod(0o755 if source.stat().st_mode & 0o111 else 0o644)
+        for path, content in self.files.items():
+            write_atomic(building / path, content)
 
 
 def plan(
-    workspace: Workspace, full_version: str, like: Environment | None = None, platforms: Sequence[Platform] = ()
+    workspace: Workspace, full_version: str, source: Environment | None = None, platforms: Sequence[Platform] = ()
 ) -> Scaffold:
-    """Plan an environment; ``like`` is the one to start from. Raises UsageError where it cannot be, or is there already."""
-    version = _checked(workspace, full_version)
-    template = like or (workspace.environments[-1] if workspace.environments else None)
+    """Say what a new environment consists of; nothing is written. Raises UsageError for one that cannot be.
+
+    ``source`` is what it starts as a copy of. ``platforms`` are else the source's, or the ones that most others have.
+    """
+    python_version = check_new(full_version)
     said: list[str] = []
-    name = _npm_name(workspace, full_version, said)
-    for other in workspace.environments:
-        if other.package.name == name:
-            raise UsageError(
-                f"{other.folder.name} has the npm name `{name}` already", hint="take another variant's name"
-            )
-    chosen = tuple(platforms) or (like.platforms() if like else tuple(PLATFORMS.values()))
-    package = _package(template, like, full_version, version, name, chosen, said)
+    name = _name(workspace, full_version, source, said)
+    _check_free(workspace, full_version, name)
+    chosen = tuple(platforms) or _platforms(workspace, source, said)
+    package = (
+        copied_package(source, full_version, python_version)
+        if source is not None
+        else fresh_package(workspace, full_version, said)
+    )
+    package = (
+        package.set(("name",), name)
+        .set(("version",), FIRST_VERSION)
+        .set((*ARTIFACT, "python-version"), python_version)
+        .set((*ARTIFACT, "roots"), {p.key: f"./pydist/{p.key}" for p in chosen})
+    )
+    copies = _copies(workspace, source, said)
+    files = {PACKAGE: package.content, OWN: config(workspace, source, said)}
+    if README not in copies:
+        files[README] = readme(full_version, package.value.get("description", "")).encode()
     catalogue = _catalogue(workspace, full_version, name, said)
-    config = _config(workspace, like)
-    files = {
-        PACKAGE: _dump(package),
-        "README.md": f"# Python {full_version}\n\n{package['description']}.\n",
-        **({OWN: config} if config is not None else {}),
-    }
-    copies = _named_files(like, workspace) if like else ()
     return Scaffold(
-        workspace.root,
-        full_version,
-        version,
-        name,
-        chosen,
-        files,
-        like.folder if like else None,
-        copies,
-        catalogue,
-        said,
-    )
+        workspace.root / f"{PREFIX}{full_version}", full_version, python_version, name, chosen, files,
+        {path: place for path, place in copies.items() if path not in files}, catalogue, tuple(said),
+    )  # fmt: skip
 
 
-def name_pattern(workspace: Workspace) -> str | None:
-    """Return what most npm names of environments have before the full version."""
-    found = Counter(
-        e.package.name.removesuffix(e.full_version)
-        for e in workspace.environments
-        if e.package.name.endswith(f"-{e.full_version}")
-    )
-    return found.most_common(1)[0][0] if found else None
+def _name(workspace: Workspace, full_version: str, source: Environment | None, said: list[str]) -> str:
+    prefix = (prefix_of(source) if source is not None else None) or common_prefix(workspace.environments)
+    if prefix is None:
+        prefix = assumed_prefix(workspace.catalogue_package)
+        where = "after the catalogue's" if workspace.catalogue_package else "since there is none to go by"
+        said.append(f"the npm name is `{prefix}{full_version}`, {where}: change it in {PACKAGE} where that is wrong")
+    name = f"{prefix}{full_version}"
+    if len(name) > _LONGEST_NAME:
+        raise UsageError(f"the npm name would have {len(name)} letters", hint=f"npm takes {_LONGEST_NAME}: shorten it")
+    return name
 
 
-def _checked(workspace: Workspace, full_version: str) -> str:
-    """Return the Python version of a full version that is not taken yet."""
-    if not _FULL_VERSION.match(full_version):
-        raise UsageError(
-            f"`{full_version}` is not a full version",
-            hint="write Python's version, then a variant's name in lower case if it has one: `3.12.10`, `3.12.10-cuda`",
-        )
-    version = full_version.partition("-")[0]
-    if python_version(version) is None:
-        raise UsageError(
-            f"Python {version} cannot be built", hint=f"take one from 3.{LOWEST_MINOR} to 3.{HIGHEST_MINOR}, as X.Y.Z"
-        )
+def _check_free(workspace: Workspace, full_version: str, name: str) -> None:
+    """Refuse to be in the way of what is there."""
     folder = workspace.root / f"{PREFIX}{full_version}"
+    for environment in workspace.environments:
+        if environment.full_version == full_version:
+            raise UsageError(
+                f"the environment {full_version} exists", notes=[str(folder)],
+                hint=f"choose another name, or change it with `pyrunenv add {full_version} REQUIREMENT`",
+            )  # fmt: skip
     if os.path.lexists(folder):
-        raise UsageError(f"{folder} is there already", hint="nothing was changed; take another variant's name")
-    catalogue = workspace.catalogue_package
-    if catalogue is not None and full_version in catalogue.entrypoints:
         raise UsageError(
-            f"the catalogue has an entry `{full_version}` already",
-            notes=[f"it is `{catalogue.entrypoints[full_version]}`"],
-            hint=f"take it out of {CATALOGUE}/{PACKAGE} first, if the environment is gone",
+            f"{folder} is in the way: it exists, and is no environment",
+            hint="move or remove it; what builds left in it goes with `pyrunenv cleanup`",
         )
-    return version
+    for environment in workspace.environments:
+        if environment.package.name == name:
+            raise UsageError(
+                f"`{name}` is the npm name of {environment.folder.name} already",
+                hint=f"correct `name` in {environment.folder.name}/{PACKAGE}, or choose another full version",
+            )
+    catalogue = workspace.catalogue_package
+    if catalogue is None:
+        return
+    shown = f"{CATALOGUE}/{PACKAGE}"
+    if catalogue.name == name:
+        raise UsageError(f"`{name}` is the catalogue's own npm name", hint="choose another full version")
+    if full_version in catalogue.entrypoints:
+        raise UsageError(
+            f"{shown} has an entry point `{full_version}` already",
+            notes=[f"it refers to {catalogue.entrypoints[full_version]}"],
+            hint="take it out there first, or choose another full version",
+        )
+    if name in catalogue.dependencies:
+        raise UsageError(
+            f"{shown} depends on `{name}` already",
+            notes=[f"at `{catalogue.dependencies[name]}`"],
+            hint="take it out there first, or choose another full version",
+        )
 
 
-def _npm_name(workspace: Workspace, full_version: str, said: list[str]) -> str:
-    pattern = name_pattern(workspace)
-    if pattern is None:
-        catalogue = workspace.catalogue_package
-        base = re.sub(r"-\d+$", "", catalogue.name) if catalogue else f"{_slug(workspace.root.name)}.runenv-python"
-        pattern = f"{base}-"
+def _platforms(workspace: Workspace, source: Environment | None, said: list[str]) -> tuple[Platform, ...]:
+    if source is not None:
+        return source.platforms()
+    found = most(environment.platforms() for environment in workspace.environments)
+    if found is None:
+        said.append("it is for all five platforms: take others out of `roots`, or begin again with `--platform`")
+    return tuple(PLATFORMS.values()) if found is None else found
+
+
+def _copies(workspace: Workspace, source: Environment | None, said: list[str]) -> Mapping[str, Path]:
+    if source is None:
+        needed = sorted(set(copied_by(workspace.shared)))
+        if needed:
+            said.append(f"still to be put into its folder, since {SHARED} copies them: {', '.join(needed)}")
+        return {}
+    found = companions(source, workspace.findings.documents.get(f"{source.folder.name}/{OWN}"))
+    if found.absent:
         said.append(
-            f"no environment here to take the npm name from: `{pattern}{full_version}` is a guess, see {PACKAGE}"
+            f"not copied, since they are not in {source.folder.name}, or links out of the workspace: {', '.join(found.absent)}"
         )
-    return f"{pattern}{full_version}"
+    return found.files
 
 
-def _slug(text: str) -> str:
-    return re.sub(r"[^a-z0-9~._-]+", "-", text.lower()).strip("-._") or "workspace"
-
-
-def _package(
-    template: Environment | None, like: Environment | None, full: str, version: str, name: str,
-    platforms: Iterable[Platform], said: list[str],
-) -> dict[str, Any]:  # fmt: skip
-    """The package.json: the template's keys in their order, and the new environment's values."""
-    if template is None:
-        said.append(f"no environment here to take the binary registry from: `{_REGISTRY}` is a guess, see {PACKAGE}")
-    raw: dict[str, Any] = copy.deepcopy(dict(template.package.raw)) if template else {"files": ["dist/"]}
-    description = f"Python {full} run environment for Platforma Backend"
-    if template and template.full_version in template.package.description:
-        described = template.package.description.replace(template.full_version, full)
-        description = described if like else f"Python {full} run environment"
-    top = {"name": name, "version": _FIRST_VERSION, "description": description}
-    raw = {**top, **{key: value for key, value in raw.items() if key not in top}}
-    artifact = raw.setdefault("block-software", {}).setdefault("entrypoints", {}).setdefault("main", {})
-    artifact = artifact.setdefault("environment", {}).setdefault("artifact", {})
-    if template is None:
-        artifact.update({"type": "environment", "runtime": "python", "registry": _REGISTRY})
-    artifact["python-version"] = version
-    artifact["roots"] = {platform.key: f"./pydist/{platform.key}" for platform in platforms}
-    artifact.setdefault("binDir", "bin")
-    return raw
-
-
-def _config(workspace: Workspace, like: Environment | None) -> str | None:
-    if like is not None:
-        path = like.folder / OWN
-        return path.read_text(encoding="utf-8") if path.exists() else None
-    config: dict[str, Any] = {}
-    schema = workspace.shared.schema_uri
-    if schema:
-        config["$schema"] = schema if re.match(r"^[a-z]+:|^/", schema) else f"../{schema}"
-    # without a list of its own it has the shared roots
-    config["packages"] = {} if workspace.shared.packages.dependencies else {"dependencies": []}
-    return _dump(config)
-
-
-def _named_files(like: Environment, workspace: Workspace) -> tuple[str, ...]:
-    """What the config of an environment names below its folder, as far as it is there."""
-    named: list[str] = []
-    for config in (like.own, workspace.shared):
-        if config is None:
-            continue
-        packages = config.packages
-        lists = [packages.copy_files, *(part.copy_files for part in packages.platform_specific.values())]
-        named += [item.source for copies in lists for item in copies or ()]
-        for by_platform in packages.build_wheel.values():
-            for build in by_platform.values():
-                named += [*build.patches, *([build.source_dir] if build.source_dir else [])]
-    document = workspace.findings.documents.get(f"{like.folder.name}/{OWN}", {})
-    for consumer in document.get("consumers", {}).values():
-        given = consumer.get("requirements") if isinstance(consumer, dict) else consumer
-        named += [given] if isinstance(given, str) else []
-    inside = [name.rstrip("/") for name in dict.fromkeys(named) if ".." not in name.split("/")]
-    return tuple(name for name in inside if (like.folder / name).exists())
-
-
-def _catalogue(workspace: Workspace, full_version: str, name: str, said: list[str]) -> bytes | None:
-    if workspace.catalogue is None:
-        said.append(f"the workspace has no {CATALOGUE}/{PACKAGE}: no entry was made")
+def _catalogue(workspace: Workspace, full_version: str, name: str, said: list[str]) -> Catalogue | None:
+    """The catalogue's package.json with one more entry point and dependency, in order where the others are."""
+    catalogue = workspace.catalogue_package
+    if workspace.catalogue is None or catalogue is None:
+        said.append(f"no catalogue lists it: there is no {CATALOGUE}/{PACKAGE}")
         return None
-    document = Document((workspace.catalogue / PACKAGE).read_bytes())
+    path = workspace.catalogue / PACKAGE
+    before = path.read_bytes()
+    document = Document(before)
     reference = {"reference": f"{name}/dist/tengo/software/main.sw.json"}
-    document = document.set(("block-software", "entrypoints", full_version), reference)
-    return document.set(("dependencies", name), _FIRST_VERSION).content
+    entries, dependencies = list(catalogue.entrypoints), list(catalogue.dependencies)
+    after = [key for key in entries if natural(key) > natural(full_version)]
+    document = _placed(
+        document, (*ENTRIES, full_version), reference, after if entries == sorted(entries, key=natural) else []
+    )
+    after = [key for key in dependencies if key > name] if dependencies == sorted(dependencies) else []
+    return Catalogue(path, before, _placed(document, ("dependencies", name), _range(workspace), after).content)
 
 
-def _dump(value: Any) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+def _placed(document: Document, path: KeyPath, value: Any, after: Sequence[str]) -> Document:
+    return document.insert(path, value, after[0]) if after else document.set(path, value)
+
+
+def _range(workspace: Workspace) -> str:
+    """How the catalogue depends on an environment: by its exact version, or as pnpm's workspaces do."""
+    catalogue = workspace.catalogue_package
+    given = catalogue.dependencies if catalogue is not None else {}
+    found = most(given.get(e.package.name, FIRST_VERSION) for e in workspace.environments)
+    return found if found in ("workspace:*", "workspace:^", "workspace:~") else FIRST_VERSION

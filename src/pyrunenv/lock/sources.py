@@ -271,20 +271,20 @@ def settings_of(build: BuildWheel | None, base: Path) -> BuildSettings:
         for key, value in build.config_settings.items()
     }
     env = {name: placed(value) for name, value in build.env.items()}
-    patches = tuple(_existing(path, base) for path in build.patches)
+    patches = tuple(find_named(path, base) for path in build.patches)
     return BuildSettings(build.build_requires, settings, env, patches)
 
 
 def find_source_dir(source_dir: str, base: Path) -> Path:
     """Return the folder that a config's `sourceDir` names; raises SourceError where there is none."""
-    found = _existing(source_dir.replace(PACKAGE_ROOT + "/", ""), base)
+    found = find_named(source_dir.replace(PACKAGE_ROOT + "/", ""), base)
     if not found.is_dir():
         raise SourceError(f"`sourceDir` names {found}, which is no folder")
     return found
 
 
-def _existing(path: str, base: Path) -> Path:
-    """A path of the config, from the environment's folder or else from the workspace's root."""
+def find_named(path: str, base: Path) -> Path:
+    """Return a path that a config names, from the environment's folder or else from the workspace's root; raises SourceError."""
     for root in (base, base.parent):
         if (root / path).exists():
             return (root / path).resolve()

@@ -87,7 +87,7 @@ def catalogue_descriptors(
             problems.append(f"{name}: `{reference}` does not end in /{_SOFTWARE}")
         elif package is None:
             problems.append(f"{name}: `{reference}` names no environment of this workspace")
-        elif (version := _version(catalogue, package)) is None:
+        elif (version := depended_version(catalogue, package)) is None:
             given = catalogue.dependencies.get(package.name)
             asked = "lack it" if given is None else f"have it at `{given}`, which is not one exact version"
             problems.append(f"{name}: refers to {package.name}, and the dependencies {asked}")
@@ -122,7 +122,7 @@ def _address(package: Package, platform: str) -> str:
     return f"software/{name}/{ENTRY_POINT}/{package.version}-{platform}.{package.archive_type}"
 
 
-def _version(catalogue: CataloguePackage, package: Package) -> str | None:
+def depended_version(catalogue: CataloguePackage, package: Package) -> str | None:
     """Return the exact version the catalogue depends on; a ``workspace:`` range of pnpm is the package's own."""
     given = catalogue.dependencies.get(package.name)
     if given is None:

@@ -190,3 +190,35 @@ def test_no_quadratic_time() -> None:
     document = Document(json.dumps(value, indent=2).encode())
     assert document.place(("packages", "dependencies", 4999)).line == 5003
     assert re.search(rb'"package-4999==1.0",\n      "z"\n', document.append(("packages", "dependencies"), "z").content)
+
+
+@pytest.mark.parametrize(
+    ("text", "before", "expected"),
+    [
+        ('{"a": 1, "c": 2}', "c", '{"a": 1, "b": 0, "c": 2}'),
+        ('{"a": 1, "c": 2}', "a", '{"b": 0, "a": 1, "c": 2}'),
+        ('{"c":2}', "c", '{"b":0, "c":2}'),
+        ('{\n\t"a" : 1,\n\t"c" : 2\n}\n', "c", '{\n\t"a" : 1,\n\t"b" : 0,\n\t"c" : 2\n}\n'),
+        ('{\r\n  "c": 2\r\n}', "c", '{\r\n  "b": 0,\r\n  "c": 2\r\n}'),
+        ('\ufeff{\n "a": {},\n\n "c": []}', "a", '\ufeff{\n "b": 0,\n "a": {},\n\n "c": []}'),
+    ],
+)
+def test_insert_writes_as_the_others_are_written(text: str, before: str, expected: str) -> None:
+    """In front, between, alone; tabs, Windows' line ends and a byte order mark."""
+    after = Document(text.encode()).insert(("b",), 0, before)
+    assert after.content.decode() == expected
+    assert after.value == {**json.loads(text.lstrip("\ufeff")), "b": 0}
+
+
+def test_insert_far_inside() -> None:
+    """An object as a value takes the place's indentation."""
+    text = '{\n  "x": {\n    "y": {\n      "c": 1\n    }\n  }\n}\n'
+    after = Document(text.encode()).insert(("x", "y", "b"), {"k": "v"}, "c").content.decode()
+    assert after == text.replace('"c"', '"b": {\n        "k": "v"\n      },\n      "c"')
+
+
+@pytest.mark.parametrize(("path", "before"), [(("b",), "z"), (("none", "b"), "a"), (("list", "b"), "a")])
+def test_there_must_be_what_it_goes_in_front_of(path: tuple[str, ...], before: str) -> None:
+    """A KeyError, as for everything that is the caller's mistake."""
+    with pytest.raises(KeyError):
+        Document(b'{"a": 1, "list": [1]}').insert(path, 0, before)
