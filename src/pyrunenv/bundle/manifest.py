@@ -5,7 +5,6 @@ Everything in it follows from the inputs: no times, no paths of the machine that
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,7 +13,8 @@ from urllib.parse import urlsplit
 
 from pyrunenv.bundle.pack import Packed
 from pyrunenv.files import write_json
-from pyrunenv.lock.model import Lock, LockedPackage, LockedRoot, LockedSource
+from pyrunenv.lock.graph import Graph, Key
+from pyrunenv.lock.model import Lock, LockedRoot, LockedSource
 from pyrunenv.secrets import strip_credentials
 
 if TYPE_CHECKING:
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 """Raised whenever a reader of older manifests would misread a new one."""
-
-_Key = tuple[str, str]
 
 
 def manifest_path(environment_folder: Path, platform: str) -> Path:
@@ -157,36 +155,18 @@ def _source(source: LockedSource) -> dict[str, Any]:
     return {"kind": source.kind, "url": public_url(source.url), "sha256": source.sha256}
 
 
-def reasons_for(lock: Lock) -> dict[_Key, list[list[str]]]:
+def reasons_for(lock: Lock) -> dict[Key, list[list[str]]]:
     """Map each package to why it is there: for each root that pulls it, the shortest way from the root to it.
 
     A way begins with the root's requirement and goes on with ``name version`` of each package, its own included.
     """
-    packages = {(p.name, p.version): p for p in lock.packages}
-    found: dict[_Key, list[list[str]]] = {}
+    graph = Graph(lock)
+    found: dict[Key, list[list[str]]] = {}
     for root in lock.roots:
-        for key, steps in _shortest(root, packages).items():
-            chain = [_public_requirement(root.requirement), *(f"{name} {version}" for name, version in steps)]
+        for key, way in graph.ways(root).items():
+            chain = [_public_requirement(root.requirement), *(f"{step.name} {step.version}" for step in way)]
             found.setdefault(key, []).append(chain)
     return found
-
-
-def _shortest(root: LockedRoot, packages: Mapping[_Key, LockedPackage]) -> dict[_Key, tuple[_Key, ...]]:
-    """Breadth first, in the root's groups: another group's version of a dependency is there for others."""
-    groups = set(root.groups)
-    ways: dict[_Key, tuple[_Key, ...]] = {
-        key: (key,) for key, p in packages.items() if p.name == root.name and groups.intersection(p.groups)
-    }
-    pending = deque(ways)
-    while pending and not root.no_deps:
-        key = pending.popleft()
-        here = groups.intersection(packages[key].groups)
-        for needed in packages[key].dependencies:
-            other = packages.get(needed)
-            if other is not None and needed not in ways and here.intersection(other.groups):
-                ways[needed] = (*ways[key], needed)
-                pending.append(needed)
-    return ways
 
 
 def public_url(url: str | None) -> str | None:

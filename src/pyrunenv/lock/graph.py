@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 from pyrunenv.lock.model import Lock, LockedPackage, LockedRoot
+
+
+Key = tuple[str, str]
+"""A package's name and version."""
 
 
 @dataclass(frozen=True)
@@ -44,41 +47,37 @@ class Graph:
 
     def chains(self, name: str) -> list[Chain]:
         """The shortest way from each root to each version of a name; direct ones first, then in the config's order."""
-        found: list[Chain] = []
-        for root in self.lock.roots:
-            ways: dict[str, Chain] = {}
-            for group in root.groups:
-                way = self._way(root, group, name)
-                if way is not None:
-                    chain = ways.get(way[-1].version)
-                    if chain is None or len(way) < len(chain.packages):
-                        ways[way[-1].version] = Chain(root, way)
-            found += ways.values()
+        found = [
+            Chain(root, way) for root in self.lock.roots for way in self.ways(root).values() if way[-1].name == name
+        ]
         return sorted(found, key=lambda chain: len(chain.packages) > 1)
 
-    def _way(self, root: LockedRoot, group: str, name: str) -> tuple[LockedPackage, ...] | None:
-        """Search breadth first, so that the first way found is a shortest one."""
-        start = self.package(group, root.name)
-        if start is None:
-            return None
-        came_from: dict[str, LockedPackage | None] = {start.name: None}
-        waiting = deque([start])
-        while waiting:
-            here = waiting.popleft()
-            if here.name == name:
-                return tuple(self._back(here, came_from))[::-1]
-            for needed in () if here is start and root.no_deps else self.needs(here, group):
-                if needed.name not in came_from:
-                    came_from[needed.name] = here
-                    waiting.append(needed)
-        return None
+    def ways(self, root: LockedRoot) -> dict[Key, tuple[LockedPackage, ...]]:
+        """The shortest way from a root to each package that it brings in, breadth first and in the root's groups.
 
-    @staticmethod
-    def _back(package: LockedPackage, came_from: dict[str, LockedPackage | None]) -> Iterator[LockedPackage]:
-        here: LockedPackage | None = package
-        while here is not None:
-            yield here
-            here = came_from[here.name]
+        Another group's version of something is there for others.
+        """
+        groups = set(root.groups)
+        ways: dict[Key, tuple[LockedPackage, ...]] = {
+            key: (package,)
+            for key, package in self._by_key.items()
+            if package.name == root.name and groups.intersection(package.groups)
+        }
+        pending = deque(ways)
+        while pending and not root.no_deps:
+            key = pending.popleft()
+            package = self._by_key[key]
+            here = groups.intersection(package.groups)
+            for needed in package.dependencies:
+                other = self._by_key.get(needed)
+                if other is not None and needed not in ways and here.intersection(other.groups):
+                    ways[needed] = (*ways[key], other)
+                    pending.append(needed)
+        return ways
+
+    @cached_property
+    def _by_key(self) -> dict[Key, LockedPackage]:
+        return {(package.name, package.version): package for package in self.lock.packages}
 
 
 def _is(package: LockedPackage | None, version: str) -> bool:
