@@ -8,7 +8,6 @@ from functools import cached_property
 
 from pyrunenv.lock.model import Lock, LockedPackage, LockedRoot
 
-
 Key = tuple[str, str]
 """A package's name and version."""
 
