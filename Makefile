@@ -3,6 +3,7 @@
 # make stress the long forms of the stress tests: 300 kills, 8 processes; a quarter of an hour
 # make test-foreign  every project of the wheel matrix on every platform; a quarter of an hour
 # make lint   formatting, lint, types
+# make docs   the documentation as a site, in site/; a broken link or anchor is an error
 # make bench  speed and size against peers, as ratios of one run
 
 PYTHON ?= python3
@@ -12,7 +13,7 @@ PYTEST := $(BIN)/python -m pytest
 # What a shell may have set and must not reach the tests: other indexes, other caches, no bytecode.
 CLEAN := env -u PIP_FIND_LINKS -u PIP_EXTRA_INDEX_URL -u PYTHONPATH -u PYTHONHOME
 
-.PHONY: demo test stress test-foreign lint bench clean
+.PHONY: demo test stress test-foreign lint docs bench clean
 
 demo: $(VENV)/.ready
 	$(CLEAN) $(BIN)/python demo/demo.py
@@ -31,6 +32,10 @@ lint: $(VENV)/.ready
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+docs: $(VENV)/.ready
+	$(BIN)/python docs/generate.py --check
+	$(BIN)/zensical build --strict --clean
+
 bench: $(VENV)/.ready
 	$(CLEAN) $(BIN)/python -m benchmarks $(ARGS)
 
@@ -43,4 +48,4 @@ $(VENV)/.ready: pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .demo
+	rm -rf $(VENV) .demo site

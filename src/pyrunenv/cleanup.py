@@ -92,7 +92,8 @@ def clean(place: Place, *, dry_run: bool = False) -> Cleaned:
             found = remover.looking(place)
             gone = remover.remove(found.items)
             failures = remover.failures
-        _remove_empty(place.folder)
+        if gone:
+            _remove_empty(place.folder)
     except Busy as error:
         return Cleaned(place.name, 0, 0, (), error)
     except OSError as error:
@@ -172,9 +173,9 @@ class _Remover:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for folder, mode in reversed(self._modes.items()):
+        for folder in sorted(self._modes, key=lambda folder: len(folder.parts), reverse=True):
             with suppress(OSError):
-                folder.chmod(mode)
+                folder.chmod(self._modes[folder])
 
     def looking(self, place: Place) -> Leftovers:
         """Look at a place; folders that may not be read are made readable first."""

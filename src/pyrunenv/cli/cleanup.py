@@ -70,9 +70,9 @@ def _tell_kept(result: Cleaned, console: Console, verbose: int) -> None:
 
 def _table(results: list[Cleaned], console: Console, dry_run: bool) -> None:
     done = [result for result in results if result.files]
-    if not done:
+    if not done and not any(result.error for result in results):
         console.note("there is nothing to remove")
-    elif not console.quiet:
+    elif done and not console.quiet:
         rows = [(result.name, str(result.files), size(result.freed)) for result in done]
         if len(done) > 1:
             rows.append(("in all", str(sum(r.files for r in done)), size(sum(r.freed for r in done))))
