@@ -6,6 +6,7 @@ python docs/generate.py --check    # writes nothing; exit status 1 where a page 
 
 from __future__ import annotations
 
+import inspect
 import json
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from typing import Any
 
 import typer
 
+from pyrunenv import errors
 from pyrunenv.cli import app
 from pyrunenv.config.json_schema import config_schema
 from pyrunenv.platforms import PLATFORMS
@@ -102,7 +104,20 @@ def _commands() -> Iterator[str]:
     yield ""
     yield "## Exit statuses"
     yield ""
-    yield str(command.epilog).removeprefix("Exit status: ")
+    yield "| status | meaning |"
+    yield "|---|---|"
+    yield "| 0 | done |"
+    by_status: dict[int, list[str]] = {}
+    for _, kind in inspect.getmembers(errors, inspect.isclass):
+        if issubclass(kind, errors.PyrunenvError):
+            by_status.setdefault(kind.exit_status, []).append(f"`{kind.code}`")
+    for status, codes in sorted(by_status.items()):
+        found = ", or a check found something" if status == 1 else ""
+        yield f"| {status} | {', '.join(sorted(set(codes)))}{found} |"
+    yield "| 70 | a defect of pyrunenv |"
+    yield "| 130 | interrupted |"
+    yield ""
+    yield "Failures are shown as `error[code]: …`, with the codes of the table."
 
 
 def _command(command: Any, name: str) -> Iterator[str]:

@@ -17,7 +17,21 @@ from typing import NoReturn
 import typer
 
 from pyrunenv import process
-from pyrunenv.cli import build, cache, cleanup, configs, doctor, graph, listing, lock, outdated, roots, scaffold, wheels
+from pyrunenv.cli import (
+    build,
+    cache,
+    cleanup,
+    configs,
+    difference,
+    doctor,
+    graph,
+    listing,
+    lock,
+    outdated,
+    roots,
+    scaffold,
+    wheels,
+)
 from pyrunenv.cli.console import Console, set_log_format
 from pyrunenv.errors import PyrunenvError, UsageError
 
@@ -31,8 +45,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit status: 0 done, 1 failures or findings, 2 usage, 3 configuration, 4 lock, 5 download, 6 unsafe archive, "
-    "7 interpreter, 8 files, 9 a program that failed, 10 a wheel, 70 a defect, 130 interrupted.",
+    epilog="Exit status: 0 done, 1 failures or findings, 2 usage, 3 to 10 what failed, 70 a defect, 130 interrupted.",
 )
 
 
@@ -73,6 +86,7 @@ _COMMANDS: tuple[tuple[str, Callable[..., int], str, str], ...] = (
     ("list", listing.list_environments, "Show how far each target is.", "list --json"),
     ("why", graph.why, "Say what brings a package in.", "why numcodecs 3.12.10"),
     ("tree", graph.tree, "Show what each root needs.", "tree 3.12.10 --platform windows-x64 --depth 1"),
+    ("diff", difference.diff, "Show what changed between two states.", "diff 3.12.10 v1.4.0 --format markdown"),
     ("outdated", outdated.outdated, "Show roots with newer versions.", "outdated 3.12.10 --platform linux-x64"),
     ("cleanup", cleanup.cleanup, "Remove what builds left.", "cleanup --all --dry-run"),
     ("doctor", doctor.doctor, "Look whether this machine can build.", "doctor 3.12.10 --platform linux-x64"),

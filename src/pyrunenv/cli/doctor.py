@@ -37,9 +37,10 @@ def doctor(
         console.result(json.dumps([result.to_json() for result in results], indent=2, ensure_ascii=False))
         return 1 if failed else 0
     shown = [result for result in results if not quiet or result.status in ("warning", "error")]
-    for result in shown:
+    for result, following in zip(shown, [*shown[1:], None], strict=True):
         console.result(f"{result.status:8} {result.subject:12} {result.what}: {result.detail}")
-        if result.remedy and result.status != "ok":
+        last = following is None or following.remedy != result.remedy
+        if result.remedy and result.status != "ok" and last:  # once for all that have the same
             console.result(f"{'':22}{result.remedy}")
     errors = sum(result.status == "error" for result in results)
     console.note("a build would fail" if errors else "everything that a build needs is here")

@@ -10,10 +10,11 @@ import typer
 
 from pyrunenv.cli import options
 from pyrunenv.cli.console import Console
+from pyrunenv.cli.difference import show as show_difference
 from pyrunenv.errors import PyrunenvError, TargetsFailed, UsageError
-from pyrunenv.lock.difference import Difference, differences
+from pyrunenv.lock.difference import differences
 from pyrunenv.lock.run import LockReport, LockRun, Target, check, unmatched_in_shared
-from pyrunenv.units import signed, size
+from pyrunenv.units import size
 
 if TYPE_CHECKING:
     from pyrunenv.lock.locker import Upgrade
@@ -121,21 +122,8 @@ def show(report: LockReport, console: Console) -> None:
                         f"  `{root.requirement}` is in {', '.join(root.groups)}, not in {eviction.group}: {eviction.reason}"
                     )
     for difference in differences(report.locked):
-        _show_difference(difference, console)
+        show_difference(difference, console)
     _show_servers(report, console)
-
-
-def _show_difference(difference: Difference, console: Console) -> None:
-    """Print what changed since the lock before, with the growth on each platform."""
-    console.result(f"changed in {difference.environment}:")
-    platforms = list(difference.bytes)
-    rows = [
-        (c.name, ", ".join(c.before) or "-", ", ".join(c.after) or "-",
-         *(signed(c.bytes[key]) if key in c.bytes else "" for key in platforms))
-        for c in difference.changes
-    ]  # fmt: skip
-    rows.append(("in all", "", "", *(signed(difference.bytes[key]) for key in platforms)))
-    console.table(("package", "before", "after", *platforms), rows, right=range(3, 3 + len(platforms)))
 
 
 def _show_servers(report: LockReport, console: Console) -> None:

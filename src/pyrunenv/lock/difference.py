@@ -1,14 +1,17 @@
-"""What a new lock changed: packages, versions and bytes, for all platforms of an environment in one table."""
+"""What changed between two states of an environment: packages, versions and bytes, for all platforms in one table."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pyrunenv.lock.model import Lock, LockedSource, LockedWheel
     from pyrunenv.lock.run import LockedTarget
+
+Held = Mapping[str, Mapping[str, tuple[int, str]]]
+"""What one platform holds: name → version → (bytes, digest); another file of one version is a change too."""
 
 
 @dataclass(frozen=True)
@@ -33,38 +36,42 @@ class Difference:
 
 def differences(locked: Iterable[LockedTarget]) -> list[Difference]:
     """Compare each lock that was made with the one that it replaced; environments without a change are left out."""
-    pairs: dict[str, list[tuple[Lock, Lock]]] = {}
+    before: dict[str, dict[str, Held]] = {}
+    after: dict[str, dict[str, Held]] = {}
     for entry in locked:
         if entry.made and entry.previous is not None:
-            pairs.setdefault(entry.target.environment.full_version, []).append((entry.previous, entry.lock))
-    found = [_difference(environment, locks) for environment, locks in pairs.items()]
+            environment, platform = entry.target.environment.full_version, entry.lock.platform
+            before.setdefault(environment, {})[platform] = held(entry.previous)
+            after.setdefault(environment, {})[platform] = held(entry.lock)
+    found = [compare(environment, platforms, after[environment]) for environment, platforms in before.items()]
     return [difference for difference in found if difference.changes]
 
 
-def _difference(environment: str, locks: Sequence[tuple[Lock, Lock]]) -> Difference:
+def compare(environment: str, before: Mapping[str, Held], after: Mapping[str, Held]) -> Difference:
+    """Compare what platforms held with what they hold; one that only one side has came or went as a whole."""
     grown: dict[tuple[str, tuple[str, ...], tuple[str, ...]], dict[str, int]] = {}
     totals: dict[str, int] = {}
-    for before, after in locks:
-        old, new = _wheels(before), _wheels(after)
-        totals[after.platform] = 0
+    for platform in dict.fromkeys((*before, *after)):
+        old, new = before.get(platform, {}), after.get(platform, {})
+        totals[platform] = 0
         for name in sorted(old.keys() | new.keys()):
             was, now = old.get(name, {}), new.get(name, {})
             if was == now:
                 continue
             growth = sum(size for size, _ in now.values()) - sum(size for size, _ in was.values())
-            grown.setdefault((name, tuple(was), tuple(now)), {})[after.platform] = growth
-            totals[after.platform] += growth
+            grown.setdefault((name, tuple(was), tuple(now)), {})[platform] = growth
+            totals[platform] += growth
     changes = (Change(name, was, now, sizes) for (name, was, now), sizes in sorted(grown.items()))
     return Difference(environment, tuple(changes), totals)
 
 
-def _digest(file: LockedWheel | LockedSource) -> str:
-    return getattr(file, "digest", "") or file.sha256 or ""
-
-
-def _wheels(lock: Lock) -> dict[str, dict[str, tuple[int, str]]]:
-    """For each name its versions, with size and digest: another file of one version is a change too."""
+def held(lock: Lock) -> Held:
+    """What a lock holds."""
     found: dict[str, dict[str, tuple[int, str]]] = {}
     for package in lock.packages:
         found.setdefault(package.name, {})[package.version] = (package.file.size or 0, _digest(package.file))
     return found
+
+
+def _digest(file: LockedWheel | LockedSource) -> str:
+    return getattr(file, "digest", "") or file.sha256 or ""

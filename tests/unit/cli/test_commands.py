@@ -25,6 +25,7 @@ COMMANDS = {
     ("new",): ("--from", "--platform", "--workspace"),
     ("outdated",): ("--platform", "--json", "--workspace"),
     ("cleanup",): ("--all", "--dry-run", "--workspace"),
+    ("diff",): ("--format", "--workspace"),
     ("doctor",): ("--platform", "--json", "--workspace"),
     ("config",): ("show", "validate", "schema"),
     ("config", "validate"): ("--format", "--json", "--strict", "--workspace"),
