@@ -16,7 +16,7 @@ from pyrunenv.config.problems import Problem
 from pyrunenv.config.workspace import CATALOGUE, PREFIX, SHARED, Workspace, read_workspace
 from pyrunenv.errors import UsageError
 
-__all__ = ["Finding", "Level", "check_workspace"]
+__all__ = ["Finding", "Level", "check_catalogue", "check_workspace"]
 
 
 def check_workspace(root: Path, patterns: Sequence[str] = (), start: Path | None = None) -> list[Finding]:
@@ -43,6 +43,11 @@ def check_workspace(root: Path, patterns: Sequence[str] = (), start: Path | None
             findings.append(("warning", problem))
     wanted = (item for item in dict.fromkeys(findings) if folders is None or item[1].file.partition("/")[0] in folders)
     return located(workspace.root, wanted)
+
+
+def check_catalogue(workspace: Workspace) -> list[Finding]:
+    """Return where the catalogue and the environments disagree, all of it as errors: it must not be published so."""
+    return located(workspace.root, (("error", problem) for problem in catalogue.warnings(workspace)))
 
 
 def _chosen(workspace: Workspace, patterns: Sequence[str], start: Path) -> set[str] | None:

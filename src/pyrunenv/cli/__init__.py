@@ -20,6 +20,7 @@ from pyrunenv import process
 from pyrunenv.cli import (
     build,
     cache,
+    catalogue,
     cleanup,
     configs,
     difference,
@@ -45,7 +46,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit status: 0 done, 1 failures or findings, 2 usage, 3 to 10 what failed, 70 a defect, 130 interrupted.",
+    epilog="Exit status: 0 done, 1 failures or findings, 2 usage; 3 to 10 what failed.",
 )
 
 
@@ -94,6 +95,7 @@ _COMMANDS: tuple[tuple[str, Callable[..., int], str, str], ...] = (
 for _name, _function, _summary, _example in _COMMANDS:
     app.command(_name, short_help=_summary, epilog=f"Example: pyrunenv {_example}")(_function)
 app.add_typer(configs.app, name="config")
+app.add_typer(catalogue.app, name="catalogue")
 app.add_typer(cache.app, name="cache")
 app.add_typer(wheels.app, name="wheel")
 

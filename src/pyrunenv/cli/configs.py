@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +10,7 @@ import typer
 
 from pyrunenv.cli import options
 from pyrunenv.cli.console import Console, set_verbosity
+from pyrunenv.cli.findings import Form, Format, show_findings
 from pyrunenv.config.problems import show_path
 from pyrunenv.errors import UsageError
 from pyrunenv.secrets import masked
@@ -23,20 +22,10 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Look at the configuration, and check it.", no_args_is_help=True)
 
 
-class Format(StrEnum):
-    """How findings are printed."""
-
-    text = "text"
-    json = "json"
-    github = "github"
-
-
 @app.command("validate", epilog="Example: pyrunenv config validate --format github --strict")
 def validate(
     environments: options.Environments = None,
-    form: Annotated[
-        Format, typer.Option("--format", metavar="text|json|github", help="`github` annotates lines of a pull request.")
-    ] = Format.text,
+    form: Form = Format.text,
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 1 for warnings as well.")] = False,
     folder: options.Folder = None,
@@ -55,32 +44,7 @@ def validate(
     start = (folder or Path()).resolve()
     root = find_root(start)
     found = check_workspace(root, environments or (), start)
-    errors = sum(finding.level == "error" for finding in found)
-    if as_json or form is Format.json:
-        console.result(json.dumps([finding.to_json() for finding in found], indent=2, ensure_ascii=False))
-    for finding in found if not as_json else ():
-        if form is Format.github:
-            # from the top of the repository, which is where its runners look for files
-            top = Path(os.environ.get("GITHUB_WORKSPACE") or start)
-            console.result(finding.to_github(_relative(root / finding.file, top)))
-        elif form is Format.text:
-            console.result(finding.text(_relative(root / finding.file, start)))
-    if found:
-        console.note(f"{_count(errors, 'error')}, {_count(len(found) - errors, 'warning')}")
-    else:
-        console.note("no problem found")
-    return 1 if errors or (strict and found) else 0
-
-
-def _relative(path: Path, start: Path) -> str:
-    try:
-        return Path(os.path.relpath(path, start)).as_posix()
-    except ValueError:  # another drive
-        return path.as_posix()
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"
+    return show_findings(found, root, start, Format.json if as_json else form, console, strict=strict)
 
 
 @app.command("show", epilog="Example: pyrunenv config show 3.12.10 --platform linux-x64 --explain")

@@ -106,8 +106,8 @@ def write_catalogue(
     catalogue: CataloguePackage,
     packages: Sequence[Package],
     python_versions: Mapping[str, str] | None = None,
-) -> None:
-    """Write the catalogue's descriptors, and remove those of names that it no longer has."""
+) -> list[Path]:
+    """Write the catalogue's descriptors, and remove those of names that it no longer has; returns their paths."""
     software = folder / "dist" / "tengo" / "software"
     wanted = catalogue_descriptors(catalogue, packages, python_versions)
     for name, text in wanted.items():
@@ -115,6 +115,7 @@ def write_catalogue(
     for path in software.glob("*.sw.json"):
         if path.name.removesuffix(".sw.json") not in wanted:
             path.unlink()
+    return [software / f"{name}.sw.json" for name in wanted]
 
 
 def _address(package: Package, platform: str) -> str:

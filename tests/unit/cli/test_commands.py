@@ -30,6 +30,8 @@ COMMANDS = {
     ("config",): ("show", "validate", "schema"),
     ("config", "validate"): ("--format", "--json", "--strict", "--workspace"),
     ("config", "show"): ("--platform", "--explain", "--json", "--workspace"),
+    ("catalogue",): ("build", "check"),
+    ("catalogue", "check"): ("--format", "--workspace"),
     ("cache",): ("info", "verify", "prune"),
     ("cache", "info"): (),
     ("cache", "verify"): ("--quiet",),
@@ -92,7 +94,7 @@ def test_help_fits_a_screen_and_has_an_example(
     assert cli.run([*words, "--help"]) == 0
     shown = capsys.readouterr().out
     assert len(shown.splitlines()) <= 40, shown
-    group = not words or words[-1:] in (("config",), ("cache",), ("wheel",))
+    group = not words or words[-1:] in (("config",), ("cache",), ("wheel",), ("catalogue",))
     assert group or f"Example: pyrunenv {' '.join(words)}" in " ".join(shown.split())
 
 
