@@ -17,7 +17,7 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -63,13 +63,14 @@ class Cache:
         self.locks = root / "locks"
         self._verified: dict[str, _Identity] = {}
         self._touching = threading.Lock()
+        self._in_use: dict[Path, ExitStack] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         """Travel to a worker process with what is verified here, so that nothing is hashed twice."""
-        return {name: value for name, value in vars(self).items() if name != "_touching"}
+        return {name: value for name, value in vars(self).items() if name not in ("_touching", "_in_use")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state, _touching=threading.Lock())
+        vars(self).update(state, _touching=threading.Lock(), _in_use={})
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str] = os.environ) -> Cache:
@@ -97,6 +98,23 @@ class Cache:
                 folder.mkdir(parents=True)
             yield folder, missing
             ready.touch()  # used now: what was not for longest is pruned first
+            self._use(folder)
+
+    def shared(self, folder: Path) -> Path:
+        """Give a folder that many fill at once; as what is made once it is not pruned as long as this process lives."""
+        with self.lock(folder.name), self.guarded("write", folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            self._use(folder)
+        return folder
+
+    def _use(self, folder: Path) -> None:
+        """Keep :mod:`pyrunenv.fetch.upkeep` from removing a folder; to be called while its lock is held."""
+        from pyrunenv.presence import present
+
+        with self._touching:
+            if folder not in self._in_use:
+                self._in_use[folder] = held = ExitStack()
+                held.enter_context(present([folder]))
 
     def blob(self, sha256: str) -> Path:
         """Return where the blob with this digest lies, or would lie."""

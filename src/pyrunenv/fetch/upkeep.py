@@ -117,6 +117,18 @@ def _is_free(lock: Path) -> bool:
         return False
 
 
+def _in_use(path: Path) -> bool:
+    """Whether some process works in a folder; none begins to while the lock of its name is held."""
+    from pyrunenv.errors import Busy
+    from pyrunenv.presence import alone
+
+    try:
+        with alone(path):
+            return False
+    except Busy:
+        return True
+
+
 def _prune_entries(cache: Cache, max_size: int) -> int:
     entries = sorted(_entries(cache), key=lambda entry: (entry.used, entry.paths))
     total = sum(entry.bytes for entry in entries)
@@ -125,7 +137,7 @@ def _prune_entries(cache: Cache, max_size: int) -> int:
         if total - removed <= max_size:
             break
         with cache.free(entry.paths[0].name) as free:
-            if free:
+            if free and not _in_use(entry.paths[0]):
                 removed += sum(_remove(cache, path) for path in entry.paths)
     return removed
 

@@ -292,7 +292,9 @@ class Workshop:
         with self.cache.temporary() as folder:
             folder.mkdir(parents=True)
             target_site = self._target_site(counterparts)
-            toolchain = Toolchain(folder, self._target(order, headers), zig and zig[0], self.cache.build / "zig")
+            toolchain = Toolchain(
+                folder, self._target(order, headers), zig and zig[0], self.cache.shared(self.cache.build / "zig")
+            )
             toolchain.write(
                 tree=tree, site=environment.site, prefixes=[environment.base.prefix, environment.folder],
                 target_site=target_site, python=environment.python,

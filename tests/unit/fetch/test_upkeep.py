@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 
@@ -138,3 +139,23 @@ def test_prune_leaves_the_beginnings_of_the_living(cache: Cache) -> None:
     with FileLock(cache.interpreters / "0123.lock"), FileLock(cache.uv / ".lock"):
         assert cache.prune() == 0
     assert all(path.exists() for path in made)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no flock")
+def test_prune_leaves_folders_that_a_process_works_in(cache: Cache) -> None:
+    """What is made once, or filled by many, stays as long as its user lives; then it goes like the rest."""
+    user = Cache(cache.root)
+    with user.made_once("environment", "k") as (folder, missing):
+        assert missing
+        (folder / "python").write_bytes(b"x" * 100)
+    compiled = user.shared(cache.build / "zig")
+    (compiled / "o").write_bytes(b"x" * 50)
+    with Cache(cache.root).made_once("headers", "h") as (other, _):
+        (other / "Python.h").write_bytes(b"x" * 10)
+    assert cache.prune(0) == 10
+    assert folder.exists()
+    assert compiled.exists()
+    del user
+    gc.collect()
+    assert cache.prune(0) == 150
+    assert not folder.exists()
