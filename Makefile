@@ -19,7 +19,7 @@ demo: $(VENV)/.ready
 	$(CLEAN) $(BIN)/python demo/demo.py
 
 test: $(VENV)/.ready
-	$(CLEAN) $(PYTEST) --numprocesses=2 --dist=loadfile $(ARGS)
+	$(CLEAN) $(PYTEST) --numprocesses=2 --dist=loadfile --durations=15 $(ARGS)
 
 stress: $(VENV)/.ready
 	$(CLEAN) $(PYTEST) --numprocesses=2 --dist=loadfile --stress tests/stress $(ARGS)
