@@ -102,7 +102,7 @@ def _commands() -> Iterator[str]:
     yield ""
     yield "## Exit statuses"
     yield ""
-    yield str(command.epilog).removeprefix("Exit status: ")
+    yield str(command.epilog).partition("Exit status: ")[2].replace("\n", " ")
 
 
 def _command(command: Any, name: str) -> Iterator[str]:

@@ -12,6 +12,7 @@ import typer
 
 from pyrunenv.cli import options
 from pyrunenv.cli.console import Console, set_verbosity
+from pyrunenv.cli.shape import App
 from pyrunenv.config.problems import show_path
 from pyrunenv.errors import UsageError
 from pyrunenv.secrets import masked
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from pyrunenv.config.explain import Explained
     from pyrunenv.platforms import Platform
 
-app = typer.Typer(help="Look at the configuration, and check it.", no_args_is_help=True)
+app = App(help="Look at the configuration, and check it.", epilog="Example: pyrunenv config show 3.12.10 --explain")
 
 
 class Format(StrEnum):
@@ -31,7 +32,7 @@ class Format(StrEnum):
     github = "github"
 
 
-@app.command("validate", epilog="Example: pyrunenv config validate --format github --strict")
+@app.add("validate", "Tell everything that is wrong, at once.", "config validate --format github --strict")
 def validate(
     environments: options.Environments = None,
     form: Annotated[
@@ -83,7 +84,7 @@ def _count(number: int, word: str) -> str:
     return f"{number} {word}{'' if number == 1 else 's'}"
 
 
-@app.command("show", epilog="Example: pyrunenv config show 3.12.10 --platform linux-x64 --explain")
+@app.add("show", "Show the merged configuration.", "config show 3.12.10 --platform linux-x64 --explain")
 def show(
     environment: options.OneEnvironment = None,
     platform: options.Platforms = None,
@@ -151,7 +152,7 @@ def _explained_json(entry: Explained) -> dict[str, Any]:
     }
 
 
-@app.command("schema", epilog="Example: pyrunenv config schema > config.schema.json")
+@app.add("schema", "Print the JSON Schema, for editors.", "config schema > config.schema.json")
 def schema() -> int:
     """Print the JSON Schema of shared-config.json and config.json, for editors: name it by `$schema`."""
     from pyrunenv.config.json_schema import config_schema
