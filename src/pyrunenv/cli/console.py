@@ -110,7 +110,7 @@ class Console:
         if error.hint:
             first, *rest = error.hint.splitlines()
             lines += [_paint("hint", "1;36", self.colours) + f": {first}", *rest]
-        fields = {"code": error.code, "notes": list(error.notes), "hint": error.hint, "exit_status": error.exit_status}
+        fields = {"code": error.code, "notes": list(error.notes), "hint": error.hint}
         self._say("error", error.message, fields, lines)
 
     def defect(self, error: Exception) -> None:

@@ -210,10 +210,10 @@ def test_messages_as_json(
 
 
 def test_a_failure_as_json_has_its_parts(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """Code, notes, hint and exit status are fields; results stay on standard output as they are."""
+    """Code, notes and hint are fields; results stay on standard output as they are."""
     assert cli.run(["--log-format", "json", "list", "-C", str(tmp_path)]) == 2
     (entry,) = lines(capsys.readouterr().err)
-    assert (entry["code"], entry["exit_status"], entry["level"]) == ("usage", 2, "error")
+    assert (entry["code"], entry["level"], entry["notes"]) == ("usage", "error", [])
     assert entry["hint"].startswith("run it in a workspace")
     make_workspace(tmp_path, {}, {"3.12.10": {}})
     assert cli.run(["--log-format", "json", "list", "-C", str(tmp_path)]) == 0
