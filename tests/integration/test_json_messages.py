@@ -67,4 +67,4 @@ def test_every_line_of_runs_that_fail(world: LockWorld, verbosity: tuple[str, ..
     )
     (error,) = (m for m in said(world, 3, "list", *verbosity) if m["level"] == "error")
     assert error["code"] == "config"
-    assert any("`no`" in note for note in error["notes"])
+    assert "shared-config.json: no: " in " ".join([error["message"], *error["notes"]])
