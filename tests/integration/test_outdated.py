@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -69,9 +70,12 @@ def test_only_platforms_that_have_the_root_count(world: LockWorld) -> None:
 
 
 def test_an_unpinned_root_is_as_old_as_its_lock(world: LockWorld) -> None:
-    """Without a lock nothing can be said of it."""
+    """Without a lock nothing can be said of it, and that is said."""
     world.configure("plain<1.1")
-    assert found(world) == {}
+    shown = world.world.run("outdated", VERSION, env=world.env)
+    assert (shown.status, shown.stdout) == (0, "")
+    assert "`plain<1.1` names no version and is not locked: run `pyrunenv lock 3.12.10`" in shown.stderr
+    assert "newest" not in shown.stderr
     world.lock(platforms=PLATFORMS)
     assert found(world)["plain<1.1"]["current"] == "1.0"
 
@@ -91,6 +95,58 @@ def test_a_registry_that_gives_no_answer_is_an_error(world: LockWorld) -> None:
     world.configure("plain==1.0", "native==1.0", registries={"additional": ["http://127.0.0.1:9/simple"]})
     result = world.world.run("outdated", VERSION, env=world.env)
     assert result.status == 4
-    assert "error[resolver]: a registry gives no answer: http://127.0.0.1:9/simple" in result.stderr
+    assert result.stderr.count("error[resolver]: the registry http://127.0.0.1:9/simple does not answer") == 1
     assert "refused" in result.stderr
     assert result.stdout == ""
+
+
+def test_what_no_registry_has_is_told(world: LockWorld) -> None:
+    """A name without any file is no root that has its newest version."""
+    world.configure("plain==1.1", "nowhere==1.0")
+    result = world.world.run("outdated", VERSION, env=world.env)
+    assert (result.status, result.stdout) == (0, "")
+    assert result.stderr == "warning: no registry has any file of `nowhere`\n"
+
+
+def test_what_may_not_be_installed_is_no_news(world: LockWorld) -> None:
+    """Neither yanked versions nor those that want another Python; nor a wheel of a skipped platform."""
+    make_wheel(world.public.folder, "plain", "3.0")
+    make_wheel(world.public.folder, "plain", "4.0", requires_python=">=3.13")
+    world.public.yanked["plain-3.0-py3-none-any.whl"] = "broken"
+    world.configure("plain==1.0")
+    assert found(world)["plain==1.0"]["newest"] == "1.1"
+
+
+@pytest.mark.parametrize(
+    ("more", "newest"),
+    [
+        ({"additional": ["PRIVATE"]}, "9.0"),
+        ({"additional": ["PRIVATE"], "strategy": "first-index"}, "1.1"),
+        ({"additional": [{"url": "PRIVATE", "packages": ["other"]}]}, "1.1"),
+        ({"additional": [{"url": "PRIVATE", "packages": ["Plain"]}]}, "9.0"),
+    ],
+)
+def test_the_registries_rules_hold(world: LockWorld, more: dict[str, Any], newest: str) -> None:
+    """The better version of any registry; the first that has the name; those that a name is pinned to."""
+    make_wheel(world.private.folder, "plain", "9.0")
+    text = json.dumps(more).replace("PRIVATE", world.private.url)
+    world.configure("plain==1.0", registries=json.loads(text))
+    assert found(world)["plain==1.0"]["newest"] == newest
+    asked = [request.path for request in world.public.requests if "plain" in request.path]
+    assert asked == ([] if "Plain" in text else ["/simple/plain/"])
+
+
+def test_each_page_is_asked_for_once_for_all_environments(world: LockWorld) -> None:
+    """Also where their registries differ."""
+    world.configure("plain==1.0")
+    other = world.world.root / "python-3.12.10-b"
+    shutil.copytree(world.world.environment_folder(), other)
+    package = json.loads((other / "package.json").read_text())
+    (other / "package.json").write_text(json.dumps({**package, "name": "@x/runenv-python-3.12.10-b"}))
+    config = json.loads((other / "config.json").read_text())
+    config["registries"]["additional"] = [world.private.url]
+    (other / "config.json").write_text(json.dumps(config))
+    result = world.world.run("outdated", "--json", env=world.env)
+    assert [entry["environment"] for entry in json.loads(result.stdout)] == [VERSION, "3.12.10-b"], result.stderr
+    assert [request.path for request in world.public.requests] == ["/simple/plain/"]
+    assert [request.path for request in world.private.requests] == ["/simple/plain/"]

@@ -33,20 +33,23 @@ from pyrunenv.cli import (
     scaffold,
     wheels,
 )
-from pyrunenv.cli.console import Console, set_log_format
+from pyrunenv.cli.console import Console, set_log_format, set_verbosity
+from pyrunenv.cli.shape import App
 from pyrunenv.errors import PyrunenvError, UsageError
 
 LOG_FORMAT = "PYRUNENV_LOG_FORMAT"
+LOG_OPTION = "--log-format"
+_LOG_FORMATS = ("text", "json")
 INTERNAL = 70
 INTERRUPTED = 130
 
-app = typer.Typer(
+app = App(
     name="pyrunenv",
-    help="Portable, locked, offline Python run environments for five platforms, from one host.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
+    help="Portable, locked, offline Python run environments for five platforms.",
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit status: 0 done, 1 failures or findings, 2 usage; 3 to 10 what failed.",
+    epilog="""\b
+Example: pyrunenv build 3.12.10 --all-platforms --locked
+Exit status: 0 done, 1 failures or findings, 2 usage, 3 to 10 what failed.""",
 )
 
 
@@ -63,19 +66,36 @@ def _root(
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
     log_format: str | None = typer.Option(
         None,
-        "--log-format",
+        LOG_OPTION,
         metavar="text|json",
-        help=f"How messages are written; json: one object a line. [{LOG_FORMAT}]",
+        autocompletion=lambda: list(_LOG_FORMATS),
+        help=f"How messages are written. [{LOG_FORMAT}]",
     ),
 ) -> None:
-    if log_format is not None:
-        _choose_log_format(log_format)
+    """Commands do the work; :func:`run` has taken the log format already."""
+
+
+def _take_log_format(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
+    """Return the last log format among the words, and the other words: before they are parsed, since what is wrong with
+    them is to be told in that form, and wherever it stands, since nobody remembers which options come before a command.
+    """
+    form, rest, words = None, [], list(arguments)
+    while words and words[0] != "--":
+        word = words.pop(0)
+        if word == LOG_OPTION:
+            form = words.pop(0) if words else ""
+        elif word.startswith(f"{LOG_OPTION}="):
+            form = word.partition("=")[2]
+        else:
+            rest.append(word)
+    return form, rest + words
 
 
 def _choose_log_format(form: str) -> None:
-    if form not in ("text", "json"):
-        raise UsageError(f"`{form}` is no log format", hint="one of: text, json")
+    if form not in _LOG_FORMATS:
+        raise UsageError(f"`{form}` is no log format", hint=f"one of: {', '.join(_LOG_FORMATS)}")
     set_log_format(form)
+    set_verbosity(0, quiet=False)
 
 
 _COMMANDS: tuple[tuple[str, Callable[..., int], str, str], ...] = (
@@ -93,7 +113,7 @@ _COMMANDS: tuple[tuple[str, Callable[..., int], str, str], ...] = (
     ("doctor", doctor.doctor, "Look whether this machine can build.", "doctor 3.12.10 --platform linux-x64"),
 )
 for _name, _function, _summary, _example in _COMMANDS:
-    app.command(_name, short_help=_summary, epilog=f"Example: pyrunenv {_example}")(_function)
+    app.add(_name, _summary, _example)(_function)
 app.add_typer(configs.app, name="config")
 app.add_typer(catalogue.app, name="catalogue")
 app.add_typer(cache.app, name="cache")
@@ -103,19 +123,22 @@ app.add_typer(wheels.app, name="wheel")
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit status; every failure is rendered, none is raised."""
     console = Console()
-    set_log_format("text")
+    _choose_log_format("text")
     _heed_signals()
     # Many connections begin at once, and name servers drop bursts: glibc would wait 5 s before it asks again
     # (resolv.conf(5)). It reads this at the first look-up; the resolver's processes inherit it.
     os.environ.setdefault("RES_OPTIONS", "timeout:1 attempts:5")
     try:
-        _choose_log_format(os.environ.get(LOG_FORMAT) or "text")
-        status = typer.main.get_command(app).main(list(arguments), prog_name="pyrunenv", standalone_mode=False)
+        form, words = _take_log_format(arguments)
+        _choose_log_format(os.environ.get(LOG_FORMAT) or "text" if form is None else form)
+        status = typer.main.get_command(app).main(words, prog_name="pyrunenv", standalone_mode=False)
     except PyrunenvError as error:
         console.error(error)
         return error.exit_status
     except typer.TyperException as error:
-        if error.format_message():  # empty where the help was shown instead, for want of a command
+        if type(error).__name__ == "NoArgsIsHelpError" and not console.json:
+            console.result(error.format_message())
+        else:
             console.error(_usage(error))
         return 2
     except (KeyboardInterrupt, typer.Abort):
@@ -149,5 +172,5 @@ def _heed_signals() -> None:
 def _usage(error: typer.TyperException) -> PyrunenvError:
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "pyrunenv"
-    message = error.format_message()
+    message = "missing command" if type(error).__name__ == "NoArgsIsHelpError" else error.format_message()
     return UsageError(message[:1].lower() + message[1:].rstrip("."), hint=f"see `{command} --help`")

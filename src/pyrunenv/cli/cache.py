@@ -9,15 +9,16 @@ import typer
 
 from pyrunenv.cli import options
 from pyrunenv.cli.console import Console, set_verbosity
+from pyrunenv.cli.shape import App
 from pyrunenv.errors import UsageError
 from pyrunenv.units import size
 
-app = typer.Typer(help="Look after the download cache of this machine.", no_args_is_help=True)
+app = App(help="Look after the download cache of this machine.", epilog="Example: pyrunenv cache info")
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 
 
-@app.command("info", epilog="Example: pyrunenv cache info")
+@app.add("info", "Show where it lies and what it holds.", "cache info")
 def info() -> int:
     """Show where the cache lies and what it holds."""
     from pyrunenv.fetch.cache import Cache
@@ -31,7 +32,7 @@ def info() -> int:
     return 0
 
 
-@app.command("verify", epilog="Example: pyrunenv cache verify")
+@app.add("verify", "Read every entry, remove the damaged.", "cache verify")
 def verify(quiet: options.Quiet = False) -> int:
     """Read every entry; remove the damaged ones, name them, and exit 1 where there were any."""
     from pyrunenv.fetch.cache import Cache
@@ -46,7 +47,7 @@ def verify(quiet: options.Quiet = False) -> int:
     return 1 if damaged else 0
 
 
-@app.command("prune", epilog="Example: pyrunenv cache prune --max-size 20GB")
+@app.add("prune", "Remove what is not needed.", "cache prune --max-size 20GB")
 def prune(
     max_size: Annotated[
         str | None, typer.Option("--max-size", metavar="SIZE", help="Keep at most this much, as 20GB or 500MiB.")

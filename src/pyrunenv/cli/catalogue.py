@@ -5,21 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
 from pyrunenv.cli import options
 from pyrunenv.cli.console import Console, set_verbosity
 from pyrunenv.cli.findings import Form, Format, show_findings
+from pyrunenv.cli.shape import App
 from pyrunenv.errors import UsageError
 
 if TYPE_CHECKING:
     from pyrunenv.config.package import CataloguePackage
     from pyrunenv.config.workspace import Workspace
 
-app = typer.Typer(help="Keep the list of published environments.", no_args_is_help=True)
+app = App(help="Keep the list of published environments.", epilog="Example: pyrunenv catalogue check")
 
 
-@app.command("build", epilog="Example: pyrunenv catalogue build")
+@app.add("build", "Write the entry points' descriptors.", "catalogue build")
 def build(folder: options.Folder = None, verbose: options.Verbose = 0, quiet: options.Quiet = False) -> int:
     """Write the descriptors of all entry points, each at the version that the catalogue depends on."""
     from pyrunenv.publish.descriptors import write_catalogue
@@ -33,7 +32,7 @@ def build(folder: options.Folder = None, verbose: options.Verbose = 0, quiet: op
     return 0
 
 
-@app.command("check", epilog="Example: pyrunenv catalogue check --format github")
+@app.add("check", "Compare it with the environments.", "catalogue check --format github")
 def check(
     form: Form = Format.text,
     folder: options.Folder = None,

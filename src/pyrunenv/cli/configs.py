@@ -11,6 +11,7 @@ import typer
 from pyrunenv.cli import options
 from pyrunenv.cli.console import Console, set_verbosity
 from pyrunenv.cli.findings import Form, Format, show_findings
+from pyrunenv.cli.shape import App
 from pyrunenv.config.problems import show_path
 from pyrunenv.errors import UsageError
 from pyrunenv.secrets import masked
@@ -19,10 +20,10 @@ if TYPE_CHECKING:
     from pyrunenv.config.explain import Explained
     from pyrunenv.platforms import Platform
 
-app = typer.Typer(help="Look at the configuration, and check it.", no_args_is_help=True)
+app = App(help="Look at the configuration, and check it.", epilog="Example: pyrunenv config show 3.12.10 --explain")
 
 
-@app.command("validate", epilog="Example: pyrunenv config validate --format github --strict")
+@app.add("validate", "Tell everything that is wrong, at once.", "config validate --format github --strict")
 def validate(
     environments: options.Environments = None,
     form: Form = Format.text,
@@ -47,7 +48,7 @@ def validate(
     return show_findings(found, root, start, Format.json if as_json else form, console, strict=strict)
 
 
-@app.command("show", epilog="Example: pyrunenv config show 3.12.10 --platform linux-x64 --explain")
+@app.add("show", "Show the merged configuration.", "config show 3.12.10 --platform linux-x64 --explain")
 def show(
     environment: options.OneEnvironment = None,
     platform: options.Platforms = None,
@@ -115,7 +116,7 @@ def _explained_json(entry: Explained) -> dict[str, Any]:
     }
 
 
-@app.command("schema", epilog="Example: pyrunenv config schema > config.schema.json")
+@app.add("schema", "Print the JSON Schema, for editors.", "config schema > config.schema.json")
 def schema() -> int:
     """Print the JSON Schema of shared-config.json and config.json, for editors: name it by `$schema`."""
     from pyrunenv.config.json_schema import config_schema

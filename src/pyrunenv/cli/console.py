@@ -31,15 +31,23 @@ def set_verbosity(verbose: int, quiet: bool) -> None:
     verbosity = -1 if quiet else verbose
     _state["verbosity"] = verbosity
     level = {0: logging.WARNING, 1: logging.INFO}.get(max(verbosity, 0), logging.DEBUG)
+    root = logging.getLogger("pyrunenv")
     # The level is the handler's, and not only the logger's: logs of targets (pyrunenv.logs) hold more than is shown.
+    root.handlers[:] = [_handler(level)]
+    root.setLevel(level)
+    root.propagate = False
+    # What libraries warn of would go to standard error as it is: neither masked nor JSON.
+    logging.lastResort = _handler(logging.WARNING)
+    logging.captureWarnings(_form["log"] == "json")
+    logging.getLogger("py.warnings").handlers[:] = [logging.lastResort]
+
+
+def _handler(level: int) -> logging.StreamHandler[TextIO]:
     handler = logging.StreamHandler(sys.stderr)
     handler.setLevel(level)
     text = _MaskingFormatter("%(levelname)s %(name)s: %(message)s")
     handler.setFormatter(_JsonFormatter() if _form["log"] == "json" else text)
-    root = logging.getLogger("pyrunenv")
-    root.handlers[:] = [handler]
-    root.setLevel(level)
-    root.propagate = False
+    return handler
 
 
 class _MaskingFormatter(logging.Formatter):
@@ -49,13 +57,19 @@ class _MaskingFormatter(logging.Formatter):
 
 class _JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        return _json_line(record.levelname.lower(), record.getMessage(), {"logger": record.name})
+        fields = {"logger": record.name}
+        if record.exc_info:
+            fields["traceback"] = self.formatException(record.exc_info)
+        return _json_line(record.levelname.lower(), record.getMessage().strip(), fields)
 
 
 def _json_line(level: str, message: str, fields: Mapping[str, Any]) -> str:
-    """One message as an object: time (RFC 3339, UTC), level, message, and what else is known of it."""
+    """One message as an object: time (RFC 3339, UTC), level, message, and what else is known of it.
+
+    In ASCII: what a stream cannot encode it would escape in a way that JSON does not have.
+    """
     time = datetime.now(UTC).isoformat(timespec="milliseconds")
-    return json.dumps(masked({"time": time, "level": level, "message": message, **fields}), ensure_ascii=False)
+    return json.dumps(masked({"time": time, "level": level, "message": message, **fields}))
 
 
 class Console:
@@ -96,7 +110,7 @@ class Console:
         if error.hint:
             first, *rest = error.hint.splitlines()
             lines += [_paint("hint", "1;36", self.colours) + f": {first}", *rest]
-        fields = {"code": error.code, "notes": list(error.notes), "hint": error.hint, "exit_status": error.exit_status}
+        fields = {"code": error.code, "notes": list(error.notes), "hint": error.hint}
         self._say("error", error.message, fields, lines)
 
     def defect(self, error: Exception) -> None:
@@ -126,7 +140,9 @@ class Console:
         sys.stdout.flush()
 
     def _say(self, level: str, message: str, fields: Mapping[str, Any], lines: Sequence[str]) -> None:
-        for line in [_json_line(level, message, fields)] if self.json else lines:
+        if self.json:
+            sys.stderr.write(_json_line(level, message, fields) + "\n")
+        for line in () if self.json else lines:
             _put(sys.stderr, line)
         sys.stderr.flush()
 

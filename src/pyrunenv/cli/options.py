@@ -17,15 +17,17 @@ if TYPE_CHECKING:
     from pyrunenv.config.workspace import Environment, Workspace
 
 
-def environments_here(incomplete: str) -> list[str]:
+def environments_here(context: typer.Context, incomplete: str) -> list[str]:
     """What a shell completes ENV to: nothing where there is no sound workspace."""
     from pyrunenv.config.workspace import find_root, read_workspace
 
     try:
-        found = [environment.full_version for environment in read_workspace(find_root(Path())).environments]
+        root = find_root(context.params.get("folder") or Path())
+        workspace = read_workspace(root)
     except Exception:
         return []
-    return [name for name in found if name.startswith(incomplete)]
+    found = () if workspace.findings.problems else workspace.environments
+    return [name for environment in found if (name := environment.full_version).startswith(incomplete)]
 
 
 def platform_keys(incomplete: str) -> list[str]:
@@ -59,7 +61,9 @@ Folder = Annotated[
     Path | None, typer.Option("--workspace", "-C", metavar="DIR", help="Work as if started in this folder.")
 ]
 Lenient = Annotated[bool, typer.Option("--lenient", help="Go on without a config file that cannot be read.")]
-Verbose = Annotated[int, typer.Option("--verbose", "-v", count=True, help="Say more; -vv shows every program run.")]
+Verbose = Annotated[
+    int, typer.Option("--verbose", "-v", count=True, show_default=False, help="Say more; -vv shows every program run.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only warnings and errors.")]
 Jobs = Annotated[
     int | None, typer.Option("--jobs", "-j", min=1, metavar="N", help="How many targets at once. Default: the CPUs.")

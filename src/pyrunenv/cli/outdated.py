@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pyrunenv.cli import options
 from pyrunenv.cli.console import Console
+
+if TYPE_CHECKING:
+    from pyrunenv.lock.newer import Newer
 
 
 def outdated(
@@ -30,28 +33,26 @@ def outdated(
     console = Console()
     workspace, start = options.open_workspace(folder, console, verbose=verbose, quiet=quiet, lenient=lenient)
     chosen = workspace.select(environments or (), start)
-    found = newer(options.targets_of(chosen, options.chosen_platforms(platform), console))
-    if as_json:
-        console.result(json.dumps([asdict(entry) for entry in found], indent=2, default=str))
-        return 0
-    rows = []
-    for entry in found:
-        lacking = [
-            f"{key} (source)" if how == "source" else key for key, how in entry.platforms.items() if how != "wheel"
-        ]
-        everywhere = str(entry.everywhere) if entry.everywhere else "-"
-        rows.append(
-            (
-                entry.environment,
-                entry.name,
-                str(entry.current),
-                str(entry.newest),
-                everywhere,
-                ", ".join(lacking) or "-",
-            )
+    targets = options.targets_of(chosen, options.chosen_platforms(platform), console)
+    outcome = newer(targets)
+    for environment, requirement in outcome.unknown:
+        console.note(
+            f"{environment}: `{requirement}` names no version and is not locked: run `pyrunenv lock {environment}`"
         )
-    if rows:
-        console.table(("environment", "root", "now", "newest", "everywhere", "newest has no wheel on"), rows)
-    else:
+    for name in outcome.absent:
+        console.warn(f"no registry has any file of `{name}`")
+    if as_json:
+        console.result(json.dumps([asdict(entry) for entry in outcome.newer], indent=2, default=str))
+    elif outcome.newer:
+        columns = ("environment", "root", "now", "newest", "everywhere", "newest has no wheel on")
+        console.table(columns, [_row(entry) for entry in outcome.newer])
+    elif targets and not (outcome.unknown or outcome.absent):
         console.note("every root has its newest version")
     return 0
+
+
+def _row(entry: Newer) -> tuple[str, ...]:
+    lacking = [f"{key} (source)" if how == "source" else key for key, how in entry.platforms.items() if how != "wheel"]
+    everywhere = str(entry.everywhere or "-")
+    versions = (str(entry.current), str(entry.newest), everywhere)
+    return (entry.environment, entry.name, *versions, ", ".join(lacking) or "-")

@@ -20,11 +20,22 @@ def new(
         str, typer.Argument(metavar="FULL_VERSION", help="Python's version, and a name: 3.13.0 or 3.13.0-sc.")
     ],
     source: Annotated[
-        str | None, typer.Option("--from", metavar="ENV", help="Begin with a copy of this environment.")
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="ENV",
+            autocompletion=options.environments_here,
+            help="Begin with a copy of this environment.",
+        ),
     ] = None,
     platform: Annotated[
         list[str] | None,
-        typer.Option("--platform", metavar="P", help="For this platform; may be repeated. Default: as the others."),
+        typer.Option(
+            "--platform",
+            metavar="P",
+            autocompletion=options.platform_keys,
+            help="For this platform; may be repeated. Default: as the others.",
+        ),
     ] = None,
     folder: options.Folder = None,
     verbose: options.Verbose = 0,

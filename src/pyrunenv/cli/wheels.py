@@ -12,18 +12,19 @@ import typer
 
 from pyrunenv.cli import options
 from pyrunenv.cli.console import Console
+from pyrunenv.cli.shape import App
 from pyrunenv.errors import PyrunenvError
 from pyrunenv.units import size
 
 if TYPE_CHECKING:
     from pyrunenv.wheels.inspect import Inspection, NativeFile
 
-app = typer.Typer(help="Build single wheels, and look into wheels.", no_args_is_help=True)
+app = App(help="Build single wheels, and look into wheels.", epilog="Example: pyrunenv wheel inspect dist/*.whl")
 
 _WIDTH = 80
 
 
-@app.command("inspect", epilog="Example: pyrunenv wheel inspect dist/*.whl")
+@app.add("inspect", "Show what wheels hold and need.", "wheel inspect dist/*.whl")
 def inspect_wheels(
     files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Wheels.", show_default=False)],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
@@ -52,14 +53,20 @@ def inspect_wheels(
     return 1 if any(wrong for _, wrong in found) else 0
 
 
-@app.command("build", epilog="Example: pyrunenv wheel build freesasa==2.2.1 --platform windows-x64")
+@app.add("build", "Build one package from source, alone.", "wheel build freesasa==2.2.1 --platform windows-x64")
 def build_wheel(
     requirement: Annotated[
         str, typer.Argument(metavar="REQUIREMENT", help="As in a config: name==version, git, a URL.")
     ],
     platform: options.Platforms = None,
     environment: Annotated[
-        str | None, typer.Option("--env", metavar="ENV", help="The environment it is for. Default: this folder's.")
+        str | None,
+        typer.Option(
+            "--env",
+            metavar="ENV",
+            autocompletion=options.environments_here,
+            help="The environment it is for. Default: this folder's.",
+        ),
     ] = None,
     to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Where the wheel is copied to.")] = Path(),
     folder: options.Folder = None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from packaging.tags import Tag
     from pypi_simple import DistributionPackage
 
-    from pyrunenv.config.schema import Registries
     from pyrunenv.lock.model import Floors
     from pyrunenv.platforms import Platform
 
@@ -83,35 +82,6 @@ def project_files(name: str, resolver: Resolver) -> list[tuple[str, Distribution
         files += [(entrance.url, file) for file in page.packages]
         if resolver.registries.strategy == "first-index":
             break
-    return files
-
-
-def ask(
-    name: str, registries: Registries, on_silence: Callable[[str, Exception], None] = lambda *_: None
-) -> list[tuple[str, DistributionPackage]]:
-    """Return (registry, file) for all that the registries have of a name, asked outside of any lock.
-
-    ``on_silence`` is told of a registry that gives no answer; one that does not have the name gives one.
-    """
-    import requests
-    from pypi_simple import NoSuchProjectError, PyPISimple, UnsupportedRepoVersionError
-
-    from pyrunenv.fetch.credentials import registries_for
-    from pyrunenv.fetch.session import make_session
-
-    files: list[tuple[str, DistributionPackage]] = []
-    with make_session() as session:
-        for url in registries_for(registries, name):
-            try:
-                page = PyPISimple(url, session=session).get_project_page(name, timeout=20)
-            except NoSuchProjectError:
-                continue
-            except (requests.RequestException, UnsupportedRepoVersionError, ValueError, LookupError) as error:
-                on_silence(url, error)
-                continue
-            files += [(url, file) for file in page.packages]
-            if files and registries.strategy == "first-index":
-                break
     return files
 
 

@@ -145,6 +145,7 @@ class Gate:
     def __exit__(self, *_: object) -> None:
         if self._server is not None:
             self._server.close()
+        if "session" in vars(self):
             self.session.close()
 
     @cached_property
@@ -188,7 +189,7 @@ class Gate:
 
     def passage(self, registries: Registries, before: datetime | None = None) -> Passage:
         """Open the gate for one target's rules; ``before`` hides files that were uploaded at that time or later."""
-        entrances = _entrances(registries)
+        entrances = entrances_of(registries)
         rules = [[e.url, sorted(e.only) if e.only is not None else None, sorted(e.never)] for e in entrances]
         digest = digest_of([rules, before.isoformat() if before else None])[:16]
         placed = tuple(
@@ -221,7 +222,7 @@ class Gate:
 
 def needs_gate(registries: Registries, before: datetime | None = None) -> bool:
     """Whether the resolver alone could not follow the rules, or tell who serves what."""
-    return before is not None or len(_entrances(registries)) > 1 or any(r.packages for r in registries.additional)
+    return before is not None or len(entrances_of(registries)) > 1 or any(r.packages for r in registries.additional)
 
 
 def shelf_address(digest: str) -> str:
@@ -249,7 +250,7 @@ def file_url(address: str) -> str | None:
     return f"{found['scheme']}://{found['rest']}" if found else None
 
 
-def _entrances(registries: Registries) -> Sequence[Entrance]:
+def entrances_of(registries: Registries) -> Sequence[Entrance]:
     """The registries in their order, each with what it may serve; entries of one URL are one."""
     from packaging.utils import canonicalize_name
 

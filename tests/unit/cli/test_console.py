@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import sys
+import warnings
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 from support.workspaces import make_workspace
 
 from pyrunenv import cli, secrets, units
-from pyrunenv.cli import console, options
+from pyrunenv.cli import console
 from pyrunenv.errors import PyrunenvError, UnsafeArchive
 
 FAILURE = UnsafeArchive("a.whl was refused", notes=["first\nsecond line", "third"], hint="do this\nor that")
@@ -44,7 +45,11 @@ def _as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(cli, "_heed_signals", lambda: None)
     root = logging.getLogger("pyrunenv")
     handlers, level, propagate, state = root.handlers[:], root.level, root.propagate, dict(console._state)
+    last = logging.lastResort
     yield
+    logging.lastResort = last
+    logging.captureWarnings(False)
+    console.set_log_format("text")
     root.handlers[:], root.level, root.propagate = handlers, level, propagate
     console._state.update(state)
 
@@ -205,10 +210,10 @@ def test_messages_as_json(
 
 
 def test_a_failure_as_json_has_its_parts(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """Code, notes, hint and exit status are fields; results stay on standard output as they are."""
+    """Code, notes and hint are fields; results stay on standard output as they are."""
     assert cli.run(["--log-format", "json", "list", "-C", str(tmp_path)]) == 2
     (entry,) = lines(capsys.readouterr().err)
-    assert (entry["code"], entry["exit_status"], entry["level"]) == ("usage", 2, "error")
+    assert (entry["code"], entry["level"], entry["notes"]) == ("usage", "error", [])
     assert entry["hint"].startswith("run it in a workspace")
     make_workspace(tmp_path, {}, {"3.12.10": {}})
     assert cli.run(["--log-format", "json", "list", "-C", str(tmp_path)]) == 0
@@ -218,21 +223,100 @@ def test_a_failure_as_json_has_its_parts(capsys: pytest.CaptureFixture[str], tmp
 
 
 def test_the_form_of_one_run_is_not_that_of_the_next(capsys: pytest.CaptureFixture[str]) -> None:
-    """Text again where nobody asks for JSON; a wrong word in the variable is told as a usage error."""
+    """Text again where nobody asks for JSON."""
     assert cli.run(["--log-format", "json", "list", "--nonsense"]) == 2
     lines(capsys.readouterr().err)
     assert cli.run(["list", "--nonsense"]) == 2
     assert capsys.readouterr().err.startswith("error[usage]: ")
 
 
-def test_completion(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Environments of the workspace around, platforms; of a broken workspace what is sound, and nothing is said."""
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--log-format", "json", "--nonsense"],
+        ["--log-format=json", "nonsense"],
+        ["list", "--log-format", "json", "--nonsense"],
+        ["--log-format", "text", "list", "--nonsense", "--log-format=json"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_is_json_too(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Wherever the option stands, and although the words cannot be parsed; the last one counts."""
+    assert cli.run(words) == 2
+    (entry,) = lines(capsys.readouterr().err)
+    assert entry["code"] == "usage"
+    assert "nonsense" in entry["message"]
+
+
+def test_what_libraries_warn_of_is_json_too_and_masked(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Python's own last resort would write the text as it is."""
+    make_workspace(tmp_path, {}, {"3.12.10": {}})
+
+    def chatter(_: object) -> None:
+        try:
+            raise ValueError("https://u:hunter22@r.example/")
+        except ValueError:
+            for name in ("urllib3.connection", "pyrunenv.fetch"):
+                logging.getLogger(name).warning("bad headers of https://u:hunter22@r.example/", exc_info=True)
+        warnings.showwarning("old", UserWarning, "x.py", 1)
+        raise PyrunenvError("é at https://u:hunter22@r.example/", notes=["hunter22@"])
+
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [])  # pytest's own
+    monkeypatch.setattr("pyrunenv.cli.listing.state_of", chatter)
+    assert cli.run(["list", "--log-format", "json", "-C", str(tmp_path)]) == 1
+    err = capsys.readouterr().err
+    said = lines(err)
+    assert [entry.get("logger") for entry in said] == ["urllib3.connection", "pyrunenv.fetch", "py.warnings", None]
+    assert all("ValueError" in entry["traceback"] for entry in said[:2])
+    assert "//u:" not in err
+    assert err.isascii()
+    assert said[-1]["message"].startswith("é at https://****@")
+
+
+def complete(words: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What a shell is given for the last of the words, as bash asks for it; nothing may stand on standard error."""
+    monkeypatch.setenv("_PYRUNENV_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", words)
+    monkeypatch.setenv("COMP_CWORD", str(len(words.split(" ")) - 1))
+    with pytest.raises(SystemExit, match="0"):
+        cli.run([])
+    out, err = capsys.readouterr()
+    assert err == ""
+    return out.split()
+
+
+def test_completion(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Environments of the workspace around, or of the one that -C names; platforms; commands."""
     make_workspace(tmp_path, {}, {"3.12.10": {}, "3.12.10-sc": {}, "3.13.0": {}})
     monkeypatch.chdir(tmp_path / "python-3.13.0")
-    assert options.environments_here("3.12") == ["3.12.10", "3.12.10-sc"]
-    assert options.platform_keys("mac") == ["macosx-x64", "macosx-aarch64"]
-    (tmp_path / "shared-config.json").write_text("{")
-    (tmp_path / "python-3.13.0" / "package.json").write_text("[")
-    assert options.environments_here("") == ["3.12.10", "3.12.10-sc"]
+    for command in ("lock", "build", "list", "tree", "outdated", "doctor", "cleanup", "add", "remove", "why numpy",
+                    "new 3.14.0 --from", "wheel build x --env", "config show", "config validate"):  # fmt: skip
+        assert complete(f"pyrunenv {command} 3.12", capsys, monkeypatch) == ["3.12.10", "3.12.10-sc"], command
+    for command in ("lock", "build", "list", "tree", "outdated", "doctor", "add", "new", "config show", "wheel build"):
+        found = complete(f"pyrunenv {command} --platform mac", capsys, monkeypatch)
+        assert found == ["macosx-x64", "macosx-aarch64"], command
     monkeypatch.chdir("/")
-    assert options.environments_here("") == []
+    assert complete("pyrunenv lock 3", capsys, monkeypatch) == []
+    assert complete(f"pyrunenv lock -C {tmp_path} 3.13", capsys, monkeypatch) == ["3.13.0"]
+    assert complete("pyrunenv do", capsys, monkeypatch) == ["doctor"]
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("shared-config.json", "{"),
+        ("shared-config.json", '{"nonsense": 1}'),
+        ("python-3.13.0/package.json", "[" * 9999),
+    ],
+)
+def test_a_broken_workspace_completes_to_nothing(
+    file: str, content: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Silently: a shell would show an error in the middle of what is typed."""
+    make_workspace(tmp_path, {}, {"3.12.10": {}, "3.13.0": {}})
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / file).write_text(content)
+    assert complete("pyrunenv lock 3", capsys, monkeypatch) == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pyrunenv.config.schema import Registries, Registry
-from pyrunenv.lock.gate import HOST, Gate, Passage, _entrances, file_address, file_url, needs_gate
+from pyrunenv.lock.gate import HOST, Gate, Passage, entrances_of, file_address, file_url, needs_gate
 
 PUBLIC, LAB, OTHER = "https://public.test/simple", "https://lab.test/simple", "https://other.test/simple"
 
@@ -15,7 +15,7 @@ def registries(*additional: Registry, strategy: str = "best-match") -> Registrie
 
 
 def serving(found: Registries, name: str) -> list[str]:
-    return [entrance.url for entrance in _entrances(found) if entrance.serves(name)]
+    return [entrance.url for entrance in entrances_of(found) if entrance.serves(name)]
 
 
 def test_who_may_serve_what() -> None:
