@@ -57,7 +57,7 @@ def test_a_machine_that_can_build(world: LockWorld) -> None:
     ("fault", "said", "remedy"),
     [
         (Status(500), "it replied 500", "try again later"),
-        (Status(401), "refuses to let us in (401)", "UV_INDEX_<NAME>_USERNAME"),
+        (Status(401), "refuses to let us in (401)", "give it a `name`"),
         (Status(403), "refuses to let us in (403)", "UV_INDEX_<NAME>_USERNAME"),
         (Html(), "no package index (text/html", "/simple"),
         (Html(b'{"a": 1}', "application/json"), "no package index (application/json", "/simple"),
@@ -114,7 +114,7 @@ def test_a_closed_port_and_a_certificate_that_nobody_trusts(world: LockWorld, tm
 
 
 def test_logins_are_tried_and_never_shown(tmp_path: Path) -> None:
-    """With the right one all is well; with a wrong one the remedy is said, and the word itself nowhere."""
+    """With the right one all is well; with a wrong one the remedy names the variables, and the word itself is nowhere."""
     with lock_world(tmp_path, auth=("me", "sesame-99")) as made:
         make_wheel(made.private.folder, "root", "1.0")
         for word, expected in (("sesame-99", "ok"), ("wrong-word-1", "error")):
@@ -183,3 +183,14 @@ def test_storages(url: str, env: dict[str, str], status: str, monkeypatch: pytes
     assert network.storage(url, "lab", env).status == status
     assert network.storage(tmp_path.as_uri(), "lab", {}).status == "ok"
     assert network.storage((tmp_path / "a" / "b").as_uri(), "lab", {}).status == "warning"
+
+
+def test_the_remedy_names_the_variables_of_a_named_registry(tmp_path: Path) -> None:
+    """As uv and we read them."""
+    with lock_world(tmp_path, auth=("me", "sesame-99")) as made:
+        make_wheel(made.private.folder, "root", "1.0")
+        entry = {"name": "my-lab", "url": made.private.url, "packages": ["root"]}
+        made.configure("root==1.0", registries={"additional": [entry]})
+        _, results = examine(made)
+    (refused,) = [r for r in about(results, "registry") if r["status"] == "error"]
+    assert "UV_INDEX_MY_LAB_USERNAME and UV_INDEX_MY_LAB_PASSWORD" in refused["remedy"]

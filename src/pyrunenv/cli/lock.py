@@ -143,7 +143,7 @@ def failures_of(failures: Sequence[tuple[Target, PyrunenvError]], missing: Seque
     for target, error in failures:
         alike.setdefault((type(error), error.message, error.notes), []).append((target, error))
     errors = [_one_of(found) for found in alike.values()] + ([missing_error(missing)] if missing else [])
-    if len(failures) + bool(missing) > 1:
+    if len(errors) > 1:
         lines = [f"{target}: {error.message}" for target, error in failures]
         lines += [f"{m.environment} on {m.platform}: `{m.requirement}` cannot be had" for m in missing]
         errors.append(TargetsFailed(f"{len(lines)} failures", notes=lines))

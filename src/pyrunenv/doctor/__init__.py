@@ -11,6 +11,7 @@ from pyrunenv.config.requirements import parse_root
 from pyrunenv.doctor import machine, network
 from pyrunenv.doctor.result import Result, Status
 from pyrunenv.errors import InterpreterError, LockFormat
+from pyrunenv.secrets import strip_credentials
 
 if TYPE_CHECKING:
     import requests
@@ -75,8 +76,10 @@ def _registries(targets: Sequence[Target], session: requests.Session) -> Iterato
     from pyrunenv.fetch.credentials import named_registries, registries_for
 
     asked: dict[str, str] = {}
+    named: dict[str, str] = {}
     for target in targets:
         registries = target.config.registries
+        named.update({strip_credentials(r.url): r.name for r in registries.additional if r.name})
         names = [name for root in target.config.dependencies if (name := parse_root(root).name)]
         for _, url in named_registries(registries):
             served = next((name for name in names if url in registries_for(registries, name)), None)
@@ -87,7 +90,7 @@ def _registries(targets: Sequence[Target], session: requests.Session) -> Iterato
             if served or url not in asked:
                 asked[url] = served or own or "pip"
     for url, project in asked.items():
-        yield network.late("registry", url), _call(network.registry, session, url, project)
+        yield network.late("registry", url), _call(network.registry, session, url, project, named.get(url))
 
 
 def _interpreters(targets: Sequence[Target], cache: Cache, session: requests.Session) -> Iterator[_Check]:

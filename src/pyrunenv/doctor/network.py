@@ -19,7 +19,6 @@ TIMEOUT = 10.0
 """Seconds for a connection, and between two bytes."""
 SLOW = 3.0
 _LARGEST = 64 << 20
-_LOGIN = "give its login in UV_INDEX_<NAME>_USERNAME and UV_INDEX_<NAME>_PASSWORD, in its URL, or in netrc"
 _CLOUD = {
     "s3": ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"),
     "s3e": ("AWS_ACCESS_KEY_ID", "AWS_PROFILE"),
@@ -67,8 +66,8 @@ def ask(session: requests.Session, url: str, headers: Mapping[str, str], *, limi
         return from_error(error, TIMEOUT).reason
 
 
-def registry(session: requests.Session, url: str, project: str) -> Result:
-    """Ask a registry for the page of a project that it is to serve."""
+def registry(session: requests.Session, url: str, project: str, name: str | None = None) -> Result:
+    """Ask a registry for the page of a project that it is to serve; ``name`` is what the config calls it."""
     from pyrunenv.lock.pages import ACCEPT, rewrite
 
     shown = strip_credentials(url)
@@ -79,7 +78,7 @@ def registry(session: requests.Session, url: str, project: str) -> Result:
             "registry", "error", shown, answer, "check the address in `registries`, the network and the proxy"
         )
     if answer.status in (401, 403):
-        return Result("registry", "error", shown, f"it refuses to let us in ({answer.status})", _LOGIN)
+        return Result("registry", "error", shown, f"it refuses to let us in ({answer.status})", _login(name))
     if answer.status == 404:
         return Result("registry", "ok", shown, f"answers, and has no `{project}` ({answer.told})")
     if answer.status != 200:
@@ -102,6 +101,14 @@ def registry(session: requests.Session, url: str, project: str) -> Result:
     slow = answer.seconds > SLOW
     return Result("registry", "warning" if slow else "ok", shown, f"`{project}`: {files} files, {answer.told}",
                   "it is slow; a mirror nearby may be faster" if slow else "")  # fmt: skip
+
+
+def _login(name: str | None) -> str:
+    if name is None:
+        return "give it a `name` in `registries`, and its login in UV_INDEX_<NAME>_USERNAME and _PASSWORD, or use netrc"
+    from pyrunenv.fetch.credentials import login_variables
+
+    return f"set {' and '.join(login_variables(name))} to a login that it takes, or use netrc"
 
 
 def archive(session: requests.Session, url: str, what: str) -> Result:

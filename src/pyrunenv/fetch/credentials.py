@@ -141,7 +141,7 @@ def registry_environment(registries: Registries, env: Mapping[str, str] = os.env
     source = known if env is os.environ else Credentials(env)
     for registry in source.learn(registries):
         if registry.login is not None:
-            user, password = _variables(registry.name)
+            user, password = login_variables(registry.name)
             found |= {user: registry.login.username, password: registry.login.password}
     if not env.get("SSL_CERT_FILE") and not env.get("SSL_CERT_DIR"):
         bundle = next((env[name] for name in _BUNDLES if env.get(name)), None)
@@ -184,13 +184,14 @@ def _name(registries: Registries, env: Mapping[str, str]) -> list[NamedRegistry]
 
 def _login(name: str, url: str, env: Mapping[str, str]) -> Login | None:
     """The variables win over the URL, as they do in uv."""
-    user, password = (env.get(variable) for variable in _variables(name))
+    user, password = (env.get(variable) for variable in login_variables(name))
     if user or password:
         return Login(user or "", password or "")
     return _userinfo(urlsplit(url))
 
 
-def _variables(name: str) -> tuple[str, str]:
+def login_variables(name: str) -> tuple[str, str]:
+    """Return the variables that hold user and password of a registry of this name."""
     return f"UV_INDEX_{_key(name)}_USERNAME", f"UV_INDEX_{_key(name)}_PASSWORD"
 
 
