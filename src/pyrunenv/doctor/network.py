@@ -1,172 +1,135 @@
-"""Servers: whether they answer, as what, how fast, from where, and whether they let us in."""
+"""Registries and the places of interpreters: whether they answer, as what, how fast, and whether they let us in."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+import json
+import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
+from packaging.utils import canonicalize_name
+
+from pyrunenv.doctor.asking import Answer, ask
 from pyrunenv.doctor.result import Result
 from pyrunenv.secrets import strip_credentials
 
 if TYPE_CHECKING:
     import requests
 
-TIMEOUT = 10.0
-"""Seconds for a connection, and between two bytes."""
 SLOW = 3.0
-_LARGEST = 64 << 20
-_CLOUD = {
-    "s3": ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"),
-    "s3e": ("AWS_ACCESS_KEY_ID", "AWS_PROFILE"),
-    "gs": ("GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_SERVICE_ACCOUNT"),
-    "az": ("AZURE_STORAGE_ACCOUNT_KEY", "AZURE_CLIENT_ID", "AZURE_STORAGE_SAS_TOKEN"),
-}
+LOGIN = "give its login in UV_INDEX_<NAME>_USERNAME and UV_INDEX_<NAME>_PASSWORD, in its URL, or in netrc"
+_ADDRESS = "check the address in `registries`, the network and the proxy"
+_SIMPLE = "its address usually ends in /simple; a login page asks for a login"
+_LATER = "ask who runs it, or try again later"
+_LINK = re.compile(r"""<a\s[^>]*?href=["']([^"']*)["'][^>]*>(.*?)</a>""", re.IGNORECASE | re.DOTALL)
+_LIST = 1 << 16
+"""So many bytes of a registry's list of projects tell whether it is one."""
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What a server said: the status, the beginning of the body, how long it took, where it came from."""
-
-    status: int
-    content_type: str
-    body: bytes
-    seconds: float
-    final: str
-    redirects: int
-
-    @property
-    def told(self) -> str:
-        """`0.12 s, redirected to files.example`."""
-        host = f", redirected to {urlsplit(self.final).hostname}" if self.redirects else ""
-        return f"{self.seconds:.2f} s{host}"
-
-
-def ask(session: requests.Session, url: str, headers: Mapping[str, str], *, limit: int = _LARGEST) -> Answer | str:
-    """Return a server's answer, or in words why there is none."""
-    import requests
-
-    from pyrunenv.fetch.reasons import from_error
-
-    started = time.monotonic()
-    try:
-        with session.get(strip_credentials(url), headers=dict(headers), timeout=TIMEOUT, stream=True) as response:
-            body = b""
-            for chunk in response.iter_content(1 << 16):
-                body += chunk
-                if len(body) >= limit or time.monotonic() - started > 3 * TIMEOUT:
-                    break
-            seconds = time.monotonic() - started
-            kind = response.headers.get("Content-Type", "")
-            return Answer(response.status_code, kind, body, seconds, response.url, len(response.history))
-    except (requests.RequestException, OSError, ValueError) as error:
-        return from_error(error, TIMEOUT).reason
-
-
-def registry(session: requests.Session, url: str, project: str, name: str | None = None) -> Result:
-    """Ask a registry for the page of a project that it is to serve; ``name`` is what the config calls it."""
-    from pyrunenv.lock.pages import ACCEPT, rewrite
-
-    shown = strip_credentials(url)
-    page = f"{url.rstrip('/')}/{project}/"
-    answer = ask(session, page, {"Accept": ACCEPT})
-    if isinstance(answer, str):
-        return Result(
-            "registry", "error", shown, answer, "check the address in `registries`, the network and the proxy"
-        )
-    if answer.status in (401, 403):
-        return Result("registry", "error", shown, f"it refuses to let us in ({answer.status})", _login(name))
-    if answer.status == 404:
-        return Result("registry", "ok", shown, f"answers, and has no `{project}` ({answer.told})")
-    if answer.status != 200:
-        return Result("registry", "error", shown, f"it replied {answer.status}", "ask who runs it, or try again later")
-    try:
-        found = rewrite(answer.body, answer.content_type, answer.final, project, before=None, place=lambda file: file)
-        files = found.content.count(b'"filename"')
-    except (ValueError, KeyError, TypeError, AttributeError, LookupError):
-        files = 0
-    if not files:
-        text = f"what it answers is no package index ({answer.content_type or 'no content type'})"
-        where = f", redirected to {answer.final}" if answer.redirects else ""
-        return Result(
-            "registry",
-            "error",
-            shown,
-            text + where,
-            "its address usually ends in /simple; a login page asks for a login",
-        )
-    slow = answer.seconds > SLOW
-    return Result("registry", "warning" if slow else "ok", shown, f"`{project}`: {files} files, {answer.told}",
-                  "it is slow; a mirror nearby may be faster" if slow else "")  # fmt: skip
-
-
-def _login(name: str | None) -> str:
-    if name is None:
-        return "give it a `name` in `registries`, and its login in UV_INDEX_<NAME>_USERNAME and _PASSWORD, or use netrc"
+def _login(name: str) -> str:
     from pyrunenv.fetch.credentials import login_variables
 
-    return f"set {' and '.join(login_variables(name))} to a login that it takes, or use netrc"
+    return f"give its login in {' and '.join(login_variables(name))}, or in netrc"
 
 
-def archive(session: requests.Session, url: str, what: str) -> Result:
-    """Ask for the first byte of an interpreter's archive."""
-    shown = strip_credentials(url)
-    remedy = "set `python.mirror` to a place that this machine reaches, or use `python.source` `archive` or `local`"
-    answer = ask(session, url, {"Range": "bytes=0-0"}, limit=1)
-    if isinstance(answer, str):
-        return Result("interpreter", "error", what, f"{shown}: {answer}", remedy)
+def refusal(answer: Answer) -> str | None:
+    """What a server says of our login, where it does not let us in."""
+    if answer.status not in (401, 403, 407):
+        return None
+    how = "refuses the login that it was given" if answer.login else "wants a login, and none is known"
+    return f"it {how} ({answer.status})"
+
+
+def registry(
+    session: requests.Session, url: str, project: str, *, alone: bool = False, name: str | None = None
+) -> Result:
+    """Ask a registry for the page of a project. ``alone`` tells that no other registry may serve it, ``name`` what the
+    config calls it."""
+    from pyrunenv.lock.gateway import denies_what_it_lacks
+    from pyrunenv.lock.pages import ACCEPT
+
+    found = Result("registry", "error", strip_credentials(url), remedy=_LATER, where=f"{url.rstrip('/')}/{project}/")
+    answer = ask(session, found.where, {"Accept": ACCEPT})
+    if not isinstance(answer, Answer):
+        return replace(found, detail=answer.reason, remedy=answer.hint or _ADDRESS)
+    if answer.status in (404, 410) or denies_what_it_lacks(answer.status, answer.final):
+        return _without(session, url, project, answer, found, alone=alone)
+    if refused := refusal(answer):
+        return replace(found, detail=refused, remedy=LOGIN if name is None else _login(name))
+    if answer.status != 200:
+        return replace(found, detail=f"it replied {answer.status}")
+    try:
+        version, files = _read(answer, project)
+    except (ValueError, KeyError, TypeError, AttributeError, LookupError, RecursionError):
+        text = f"what it answers is no package index ({answer.content_type or 'no content type'}), {answer.told}"
+        return replace(found, detail=text, remedy=_SIMPLE)
+    form = "JSON" if "json" in answer.content_type else "HTML"
+    good = replace(found, status="ok", detail=f"`{project}`: {files} files ({form}), {answer.told}", remedy="")
+    if version.partition(".")[0] != "1":
+        text = f"its pages are of version {version} of the simple API, and known is 1"
+        return replace(good, status="warning", detail=text, remedy="a newer pyrunenv may know it")
+    if answer.downgraded:
+        return replace(good, status="warning", remedy="it leads from https to http, where anybody may change pages")
+    if answer.seconds > SLOW:
+        return replace(good, status="warning", remedy="it is slow; a mirror nearby may be faster")
+    return good
+
+
+def _without(
+    session: requests.Session, url: str, project: str, answer: Answer, found: Result, *, alone: bool
+) -> Result:
+    """The result for a registry without a page of a project: it is none perhaps, which its list of projects tells."""
+    from pyrunenv.lock.pages import ACCEPT
+
+    top = ask(session, f"{url.rstrip('/')}/", {"Accept": ACCEPT}, limit=_LIST)
+    if isinstance(top, Answer) and _is_list(top):
+        return replace(found, status="ok", detail=f"answers, and has no `{project}`, {answer.told}", remedy="")
+    text = f"it has neither `{project}` ({answer.status}) nor a list of projects"
+    return replace(found, status="error" if alone else "warning", detail=text, remedy=_SIMPLE)
+
+
+def _is_list(top: Answer) -> bool:
+    """Whether an answer begins as a registry's list of projects does (PEP 503, 691): its links lead to what they say.
+
+    Those of a home page do not, which is what an address without /simple shows.
+    """
+    if top.status != 200:
+        return False
+    if "json" in top.content_type:
+        return b'"projects"' in top.body
+    links = _LINK.findall(top.body.decode("utf-8", "replace"))
+    listed = all(_leaf(href) == canonicalize_name(text.strip()) for href, text in links)
+    return "html" in top.content_type and listed and not re.search(rb"<form|<script", top.body, re.IGNORECASE)
+
+
+def _leaf(href: str) -> str:
+    return canonicalize_name(href.partition("?")[0].partition("#")[0].rstrip("/").rpartition("/")[2])
+
+
+def _read(answer: Answer, project: str) -> tuple[str, int]:
+    """Return a page's API version and how many files it names; raises much for what is no page."""
+    from pyrunenv.lock.pages import rewrite
+
+    page = rewrite(answer.body, answer.content_type, answer.final, project, before=None, place=lambda file: file)
+    document = json.loads(page.content)
+    files = document["files"]
+    if any(not isinstance(file["filename"], str) for file in files):
+        raise ValueError("a file without a name")
+    if not files and "json" not in answer.content_type:
+        raise ValueError("a page without links is of anything")
+    return str(document.get("meta", {}).get("api-version", "1.0")), len(files)
+
+
+def interpreter(session: requests.Session, url: str, what: str, remedy: str) -> Result:
+    """Ask for the first bytes of an interpreter's archive; some places show a page instead, with status 200."""
+    found = Result("interpreter", "error", what, remedy=remedy, where=strip_credentials(url))
+    answer = ask(session, url, {"Range": "bytes=0-63"}, limit=64)
+    if not isinstance(answer, Answer):
+        return replace(found, detail=answer.reason, remedy=answer.hint or remedy)
+    if refused := refusal(answer):
+        return replace(found, detail=refused, remedy="give its login in its URL, or in netrc")
     if answer.status not in (200, 206):
-        return Result("interpreter", "error", what, f"{shown}: it replied {answer.status}", remedy)
-    return Result("interpreter", "ok", what, f"{urlsplit(shown).hostname or shown} answers, {answer.told}")
-
-
-def download(session: requests.Session, url: str, name: str) -> Result:
-    """Ask the address that clients download from. Nothing has to lie at its top, so that any reply will do."""
-    answer = ask(session, url, {}, limit=1)
-    if isinstance(answer, str):
-        text = f"{strip_credentials(url)}: {answer}"
-        return Result(
-            "storage", "warning", name, text, "builds work without it; what is published there cannot be fetched"
-        )
-    return Result("storage", "ok", name, f"{strip_credentials(url)} answers, {answer.told}")
-
-
-def storage(url: str, name: str, env: Mapping[str, str]) -> Result:
-    """Look at the address that archives are published to, as far as that goes without writing there."""
-    parts = urlsplit(url)
-    shown = strip_credentials(url).partition("?")[0]
-    if parts.scheme == "file":
-        from pyrunenv.fetch.session import file_path
-
-        folder = file_path(url)
-        good = (folder if folder.exists() else folder.parent).is_dir()
-        return Result("storage", "ok" if good else "warning", name, shown if good else f"{shown} is no folder",
-                      "" if good else "make the folder before something is published")  # fmt: skip
-    variables = _CLOUD.get(parts.scheme)
-    if variables is None:
-        return Result("storage", "warning", name, f"{shown}: `{parts.scheme}` is no known kind of storage")
-    has_file = parts.scheme.startswith("s3") and (Path.home() / ".aws" / "credentials").exists()
-    if has_file or any(env.get(variable) for variable in variables):
-        return Result("storage", "ok", name, f"{shown}: credentials are configured (not tried)")
-    remedy = f"builds work without; to publish, set {' or '.join(variables[:2])}"
-    return Result("storage", "absent", name, f"{shown}: no credentials are configured", remedy)
-
-
-def together(checks: Iterable[tuple[Result, Callable[[], Result]]], patience: float) -> list[Result]:
-    """Run checks at once; of one that has not ended in time, its first value, which says so, is the result."""
-    from concurrent.futures import Future, wait
-
-    from pyrunenv.fetch.pool import Pool
-
-    pool = Pool(16, "doctor")
-    running: list[tuple[Result, Future[Result]]] = [(late, pool.submit(check)) for late, check in checks]
-    wait([future for _, future in running], timeout=patience)
-    return [future.result() if future.done() else late for late, future in running]
-
-
-def late(subject: str, what: str) -> Result:
-    """What is said of a server that gives bytes too slowly to wait for the end."""
-    return Result(subject, "error", what, "no answer in time", "ask who runs it, or try again later")
+        return replace(found, detail=f"it replied {answer.status}")
+    if "html" in answer.content_type or answer.body.lstrip()[:1] in (b"<", b"{", b""):
+        return replace(found, detail=f"what it sends is no archive ({answer.content_type or 'no content type'})")
+    return replace(found, status="ok", detail=f"its archive is there, {answer.told}", remedy="")

@@ -218,7 +218,7 @@ def _fetch(gate: Gate, url: str, project: str, before: datetime | None, known: s
     """Ask a registry. ``known`` is the tag of what the resolver has. Raises Problem, or ValueError for no page."""
     facts = _read_tag(known)
     reply = _get(gate, url, {"Accept": ACCEPT, **({"If-None-Match": facts["etag"]} if facts and facts["etag"] else {})})
-    if reply.status_code in (404, 410) or _denies_what_it_lacks(reply):
+    if reply.status_code in (404, 410) or denies_what_it_lacks(reply.status_code, reply.url):
         return Held("", None, True)
     if reply.status_code == 304 and facts and known:
         return Held(known, None, facts["dated"])
@@ -264,10 +264,10 @@ class _Placer:
         return file_address(url) if self._hidden[origin] else url
 
 
-def _denies_what_it_lacks(reply: requests.Response) -> bool:
+def denies_what_it_lacks(status: int, url: str) -> bool:
     """PyTorch's registry replies 403 for names that it does not have, since its storage may not be listed."""
-    host = urlsplit(reply.url).hostname or ""
-    return reply.status_code == 403 and (host == "pytorch.org" or host.endswith(".pytorch.org"))
+    host = urlsplit(url).hostname or ""
+    return status == 403 and (host == "pytorch.org" or host.endswith(".pytorch.org"))
 
 
 def _failed(silence: Silence) -> _Answer:
