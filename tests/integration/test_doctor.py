@@ -85,7 +85,7 @@ def test_the_table(world: LockWorld) -> None:
     ("fault", "said", "remedy"),
     [
         (Status(500), "it replied 500", "try again later"),
-        (Status(401), "wants a login, and none is known (401)", "UV_INDEX_<NAME>_USERNAME"),
+        (Status(401), "wants a login, and none is known (401)", "give it a `name`"),
         (Status(403), "wants a login, and none is known (403)", "UV_INDEX_<NAME>_USERNAME"),
         (Html(), "no package index (text/html", "/simple"),
         (Html(b'{"a": 1}', "application/json"), "no package index (application/json", "/simple"),
@@ -222,7 +222,7 @@ def test_a_closed_port_and_a_certificate_that_nobody_trusts(world: LockWorld, tm
 
 
 def test_logins_are_tried_and_never_shown(tmp_path: Path) -> None:
-    """With the right one all is well; with a wrong one the remedy is said, and the word itself nowhere."""
+    """With the right one all is well; with a wrong one the remedy names the variables, and the word itself is nowhere."""
     with lock_world(tmp_path, auth=("me", "sesame-99")) as made:
         make_wheel(made.private.folder, "root", "1.0")
         cases = (
@@ -235,7 +235,22 @@ def test_logins_are_tried_and_never_shown(tmp_path: Path) -> None:
             result = made.world.run("doctor", VERSION, "--json", env=made.env)
             (registry,) = about(json.loads(result.stdout), "registry")
             assert (registry["status"], said in registry["detail"]) == (expected, True)
+            assert expected == "ok" or "UV_INDEX_DEFAULT_PASSWORD" in registry["remedy"]
             assert word not in result.stdout + result.stderr
+
+
+def test_the_remedy_names_the_variables_of_a_named_registry(tmp_path: Path) -> None:
+    """As uv and we read them; and those of the default one, which has no name, let us in."""
+    with lock_world(tmp_path, auth=("me", "sesame-99")) as made:
+        make_wheel(made.private.folder, "root", "1.0")
+        entry = {"name": "my-lab", "url": made.private.url, "packages": ["root"]}
+        made.configure("root==1.0", registries={"additional": [entry]})
+        _, results = examine(made)
+        (refused,) = [r for r in about(results, "registry") if r["status"] == "error"]
+        assert "UV_INDEX_MY_LAB_USERNAME and UV_INDEX_MY_LAB_PASSWORD" in refused["remedy"]
+        made.configure("root==1.0", registries={"default": made.private.url})
+        made.env.update(UV_INDEX_DEFAULT_USERNAME="me", UV_INDEX_DEFAULT_PASSWORD="sesame-99")
+        assert examine(made)[0] == 0
 
 
 def test_each_registry_is_asked_for_what_is_wanted_from_it(world: LockWorld) -> None:
@@ -409,14 +424,3 @@ def test_storages_that_are_folders(tmp_path: Path) -> None:
                 storage.upload(session, path.as_uri(), "lab", {}),
             ):
                 assert (found.status, said in found.detail) == ("ok" if path == tmp_path else "warning", True)
-
-
-def test_the_remedy_names_the_variables_of_a_named_registry(tmp_path: Path) -> None:
-    """As uv and we read them."""
-    with lock_world(tmp_path, auth=("me", "sesame-99")) as made:
-        make_wheel(made.private.folder, "root", "1.0")
-        entry = {"name": "my-lab", "url": made.private.url, "packages": ["root"]}
-        made.configure("root==1.0", registries={"additional": [entry]})
-        result = made.world.run("doctor", VERSION, "--json", env=made.env)
-    (refused,) = [r for r in json.loads(result.stdout) if r["subject"] == "registry" and r["status"] == "error"]
-    assert "UV_INDEX_MY_LAB_USERNAME and UV_INDEX_MY_LAB_PASSWORD" in refused["remedy"]

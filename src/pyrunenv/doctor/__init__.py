@@ -110,8 +110,9 @@ def _registries(targets: Sequence[Target], session: requests.Session) -> Iterato
     named: dict[str, str] = {}
     for target in targets:
         registries = target.config.registries
-        named.update({strip_credentials(r.url): r.name for r in registries.additional if r.name})
         key = registries.model_dump_json()
+        named.setdefault(strip_credentials(registries.default), "default")
+        named.update({strip_credentials(r.url): r.name for r in registries.additional if r.name})
         if key not in rules:
             rules[key] = entrances_of(registries)
         roots = [parse_root(text) for text in target.config.dependencies]
@@ -124,7 +125,7 @@ def _registries(targets: Sequence[Target], session: requests.Session) -> Iterato
                 asked[entrance.url] = (name, alone) if name else (own, True) if own else None
     for url, question in asked.items():
         project, alone = question or ("pip", False)
-        yield _late("registry", url), partial(network.registry, session, url, project, alone=alone, name=named.get(url))
+        yield _late("registry", url), partial(network.registry, session, url, project, named.get(url), alone=alone)
 
 
 def _interpreters(targets: Sequence[Target], cache: Cache, session: requests.Session) -> Iterator[Check]:

@@ -17,19 +17,12 @@ if TYPE_CHECKING:
     import requests
 
 SLOW = 3.0
-LOGIN = "give its login in UV_INDEX_<NAME>_USERNAME and UV_INDEX_<NAME>_PASSWORD, in its URL, or in netrc"
 _ADDRESS = "check the address in `registries`, the network and the proxy"
 _SIMPLE = "its address usually ends in /simple; a login page asks for a login"
 _LATER = "ask who runs it, or try again later"
 _LINK = re.compile(r"""<a\s[^>]*?href=["']([^"']*)["'][^>]*>(.*?)</a>""", re.IGNORECASE | re.DOTALL)
 _LIST = 1 << 16
 """So many bytes of a registry's list of projects tell whether it is one."""
-
-
-def _login(name: str) -> str:
-    from pyrunenv.fetch.credentials import login_variables
-
-    return f"give its login in {' and '.join(login_variables(name))}, or in netrc"
 
 
 def refusal(answer: Answer) -> str | None:
@@ -41,10 +34,12 @@ def refusal(answer: Answer) -> str | None:
 
 
 def registry(
-    session: requests.Session, url: str, project: str, *, alone: bool = False, name: str | None = None
+    session: requests.Session, url: str, project: str, name: str | None = None, *, alone: bool = False
 ) -> Result:
-    """Ask a registry for the page of a project. ``alone`` tells that no other registry may serve it, ``name`` what the
-    config calls it."""
+    """Ask a registry for the page of a project.
+
+    ``name`` is what the config calls it, ``alone`` tells that no other registry may serve the project.
+    """
     from pyrunenv.lock.gateway import denies_what_it_lacks
     from pyrunenv.lock.pages import ACCEPT
 
@@ -55,7 +50,7 @@ def registry(
     if answer.status in (404, 410) or denies_what_it_lacks(answer.status, answer.final):
         return _without(session, url, project, answer, found, alone=alone)
     if refused := refusal(answer):
-        return replace(found, detail=refused, remedy=LOGIN if name is None else _login(name))
+        return replace(found, detail=refused, remedy=_login(name))
     if answer.status != 200:
         return replace(found, detail=f"it replied {answer.status}")
     try:
@@ -73,6 +68,14 @@ def registry(
     if answer.seconds > SLOW:
         return replace(good, status="warning", remedy="it is slow; a mirror nearby may be faster")
     return good
+
+
+def _login(name: str | None) -> str:
+    if name is None:
+        return "give it a `name` in `registries`, and its login in UV_INDEX_<NAME>_USERNAME and _PASSWORD, or use netrc"
+    from pyrunenv.fetch.credentials import login_variables
+
+    return f"set {' and '.join(login_variables(name))} to a login that it takes, or use netrc"
 
 
 def _without(

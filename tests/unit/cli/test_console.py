@@ -258,7 +258,7 @@ def test_what_libraries_warn_of_is_json_too_and_masked(
         try:
             raise ValueError("https://u:hunter22@r.example/")
         except ValueError:
-            for name in ("some.library", "pyrunenv.fetch"):
+            for name in ("a_library", "pyrunenv.fetch"):
                 logging.getLogger(name).warning("bad headers of https://u:hunter22@r.example/", exc_info=True)
         warnings.showwarning("old", UserWarning, "x.py", 1)
         raise PyrunenvError("é at https://u:hunter22@r.example/", notes=["hunter22@"])
@@ -269,7 +269,7 @@ def test_what_libraries_warn_of_is_json_too_and_masked(
     assert cli.run(["list", "--log-format", "json", "-C", str(tmp_path)]) == 1
     err = capsys.readouterr().err
     said = lines(err)
-    assert [entry.get("logger") for entry in said] == ["some.library", "pyrunenv.fetch", "py.warnings", None]
+    assert [entry.get("logger") for entry in said] == ["a_library", "pyrunenv.fetch", "py.warnings", None]
     assert all("ValueError" in entry["traceback"] for entry in said[:2])
     assert "//u:" not in err
     assert err.isascii()
