@@ -34,6 +34,8 @@ class Missing:
     @property
     def skip_reason(self) -> str:
         """A reason for the ready-to-paste skip entry: short, and true."""
+        if self.reason == self.detail:  # the resolver's own sentence, which nobody would want in a config
+            return "the resolver finds no version that fits there"
         return self.reason.split(";")[0].replace("`", "")
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pypi_simple import DistributionPackage
 
 JSON = "application/vnd.pypi.simple.v1+json"
+_VERSION = "1"  # the major one (PEP 629): within it pages only gain keys
 ACCEPT = f"{JSON}, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01"
 
 
@@ -41,6 +42,9 @@ def rewrite(
     document = json.loads(content) if "json" in content_type else _from_html(content, url, project)
     if not isinstance(document, dict) or not isinstance(document.get("files"), list):
         raise ValueError("it is no page of a package index")
+    version = str((document.get("meta") or {}).get("api-version", _VERSION))
+    if version.partition(".")[0] != _VERSION:
+        raise ValueError(f"its version of the simple API is {version}, and known is {_VERSION}")
     files: list[dict[str, Any]] = document["files"]
     dated = not files or any(file.get("upload-time") for file in files)
     if before is not None and dated:

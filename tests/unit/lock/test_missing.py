@@ -131,3 +131,11 @@ def test_the_nearest_version(wanted: str | None, with_wheel: tuple[str, ...], ne
     """The fewest releases away, the newer of two; releases before pre-releases; the newest where nothing is pinned."""
     found = Offer(versions(*with_wheel), ()).nearest(Version(wanted) if wanted else None)
     assert found == (Version(nearest) if nearest else None)
+
+
+def test_the_resolvers_own_sentence_is_no_reason_to_paste() -> None:
+    """It stands in the message; what goes into a config is short."""
+    found = reason("a==1", "Because a==1 depends on b>2 and b<1, we can conclude that a==1 cannot be used.")
+    assert found.reason.startswith("Because a==1")
+    assert found.skip_reason == "the resolver finds no version that fits there"
+    assert '"a": {"macosx-x64": "the resolver finds no version that fits there"}' in "\n".join(error([found]).notes)

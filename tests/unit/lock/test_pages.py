@@ -85,3 +85,14 @@ def test_a_day_ends_when_it_is_over() -> None:
     for text in ("", "soon", "2025-06-31", "2025-06-30T12:00:00"):
         with pytest.raises(UsageError):
             moment(text)
+
+
+@pytest.mark.parametrize(("version", "read"), [("1.0", True), ("1.4", True), ("2.0", False), ("x", False)])
+def test_another_major_version_of_the_api_is_refused(version: str, read: bool) -> None:
+    """PEP 629: a client must fail; within a major version it goes on."""
+    content = json.dumps({"meta": {"api-version": version}, "files": []}).encode()
+    if read:
+        assert rewrite(content, "application/json", URL, "one", before=None, place=str).dated
+        return
+    with pytest.raises(ValueError, match=f"version of the simple API is {version}, and known is 1"):
+        rewrite(content, "application/json", URL, "one", before=None, place=str)
