@@ -128,7 +128,7 @@ def test_pages_of_an_api_to_come(index: IndexServer) -> None:
     index.fault("/simple/root/", Html(page, "application/vnd.pypi.simple.v1+json"), forever=True)
     with make_session() as session:
         found = network.registry(session, index.url, "root")
-    assert (found.status, "version 2.0" in found.detail) == ("warning", True)
+    assert (found.status, "API is 2.0" in found.detail) == ("error", True), found
 
 
 @pytest.mark.parametrize(

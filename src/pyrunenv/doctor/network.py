@@ -41,7 +41,7 @@ def registry(
     ``name`` is what the config calls it, ``alone`` tells that no other registry may serve the project.
     """
     from pyrunenv.lock.gateway import denies_what_it_lacks
-    from pyrunenv.lock.pages import ACCEPT
+    from pyrunenv.lock.pages import ACCEPT, UnknownVersionError
 
     found = Result("registry", "error", strip_credentials(url), remedy=_LATER, where=f"{url.rstrip('/')}/{project}/")
     answer = ask(session, found.where, {"Accept": ACCEPT})
@@ -54,15 +54,14 @@ def registry(
     if answer.status != 200:
         return replace(found, detail=f"it replied {answer.status}")
     try:
-        version, files = _read(answer, project)
+        files = _read(answer, project)
+    except UnknownVersionError as exc:
+        return replace(found, detail=str(exc), remedy="a newer pyrunenv may know it")
     except (ValueError, KeyError, TypeError, AttributeError, LookupError, RecursionError):
         text = f"what it answers is no package index ({answer.content_type or 'no content type'}), {answer.told}"
         return replace(found, detail=text, remedy=_SIMPLE)
     form = "JSON" if "json" in answer.content_type else "HTML"
     good = replace(found, status="ok", detail=f"`{project}`: {files} files ({form}), {answer.told}", remedy="")
-    if version.partition(".")[0] != "1":
-        text = f"its pages are of version {version} of the simple API, and known is 1"
-        return replace(good, status="warning", detail=text, remedy="a newer pyrunenv may know it")
     if answer.downgraded:
         return replace(good, status="warning", remedy="it leads from https to http, where anybody may change pages")
     if answer.seconds > SLOW:
@@ -109,18 +108,17 @@ def _leaf(href: str) -> str:
     return canonicalize_name(href.partition("?")[0].partition("#")[0].rstrip("/").rpartition("/")[2])
 
 
-def _read(answer: Answer, project: str) -> tuple[str, int]:
-    """Return a page's API version and how many files it names; raises much for what is no page."""
+def _read(answer: Answer, project: str) -> int:
+    """Return how many files a page names; raises much for what is no page."""
     from pyrunenv.lock.pages import rewrite
 
     page = rewrite(answer.body, answer.content_type, answer.final, project, before=None, place=lambda file: file)
-    document = json.loads(page.content)
-    files = document["files"]
+    files = json.loads(page.content)["files"]
     if any(not isinstance(file["filename"], str) for file in files):
         raise ValueError("a file without a name")
     if not files and "json" not in answer.content_type:
         raise ValueError("a page without links is of anything")
-    return str(document.get("meta", {}).get("api-version", "1.0")), len(files)
+    return len(files)
 
 
 def interpreter(session: requests.Session, url: str, what: str, remedy: str) -> Result:

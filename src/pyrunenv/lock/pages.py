@@ -23,6 +23,10 @@ _VERSION = "1"  # the major one (PEP 629): within it pages only gain keys
 ACCEPT = f"{JSON}, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01"
 
 
+class UnknownVersionError(ValueError):
+    """A page of another major version of the API, which may mean anything (PEP 629)."""
+
+
 @dataclass(frozen=True)
 class Page:
     """A project's page: the JSON to pass on; ``dated`` is False where no file has an upload time."""
@@ -44,7 +48,7 @@ def rewrite(
         raise ValueError("it is no page of a package index")
     version = str((document.get("meta") or {}).get("api-version", _VERSION))
     if version.partition(".")[0] != _VERSION:
-        raise ValueError(f"its version of the simple API is {version}, and known is {_VERSION}")
+        raise UnknownVersionError(f"its version of the simple API is {version}, and known is {_VERSION}")
     files: list[dict[str, Any]] = document["files"]
     dated = not files or any(file.get("upload-time") for file in files)
     if before is not None and dated:
