@@ -166,6 +166,38 @@ class BuildFailed(WheelError):
     code = "wheel-build"
 
 
+class PublishError(PyrunenvError):
+    """Something must not, or cannot, be published as it is."""
+
+    code = "publish"
+    exit_status = 11
+
+
+class StorageError(PublishError):
+    """An object storage cannot be reached, refuses, or holds something else than it should."""
+
+    code = "storage"
+
+
+class NpmError(PublishError):
+    """An npm registry cannot be reached, refuses, or holds something else than it should."""
+
+    code = "npm"
+
+
+class PullError(PyrunenvError):
+    """A published environment cannot be had."""
+
+    code = "pull"
+    exit_status = 12
+
+
+class Untrusted(PullError):
+    """What was published is not signed by the key that is trusted, or is not what was asked for."""
+
+    code = "untrusted"
+
+
 class TargetsFailed(PyrunenvError):
     """Some targets of a run failed; the others were finished."""
 

@@ -2,7 +2,7 @@
 
 Exit statuses: 0 done; 1 some targets failed, or a check found something; 2 wrong usage; 3 configuration; 4 lock;
 5 download or cache; 6 unsafe archive; 7 interpreter; 8 assembly; 9 a program that we run failed; 10 no wheel, or
-one that cannot be had; 70 a defect of pyrunenv; 130 interrupted.
+one that cannot be had; 11 publishing; 12 fetching what was published; 70 a defect of pyrunenv; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ app = App(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="""\b
 Example: pyrunenv build 3.12.10 --all-platforms --locked
-Exit status: 0 done, 1 failures or findings, 2 usage, 3 to 10 what failed.""",
+Exit status: 0 done, 1 failures or findings, 2 usage, 3 to 12 what failed.""",
 )
 
 
