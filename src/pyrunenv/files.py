@@ -163,6 +163,11 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def sha256_bytes(content: bytes) -> str:
+    """Return the sha256 of bytes as 64 hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()
+
+
 def digest_of(value: Any) -> str:
     """Return the sha256 of plain data (dicts, lists, strings, numbers) in canonical JSON."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

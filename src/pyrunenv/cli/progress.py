@@ -55,15 +55,23 @@ class Bars:
 
     def received(self, download: Download, count: int) -> None:
         """Count bytes that arrived."""
+        self.advance(count)
+
+    def advance(self, count: int) -> None:
+        """Move the bar of the bytes."""
         if self._shown is not None and self._bytes is not None:
             self._shown.download.advance(self._bytes, count)
 
     def downloading(self, target: Target, total: int) -> None:
+        self.expect("download", total)
+
+    def expect(self, what: str, total: int) -> None:
+        """Make the bar of the bytes longer by so many."""
         if self._shown is None:
             return
         with self._lock:
             if self._bytes is None:
-                self._bytes = self._shown.download.add_task("download", total=0)
+                self._bytes = self._shown.download.add_task(what, total=0)
             self._total += total
             self._shown.download.update(self._bytes, total=self._total)
 

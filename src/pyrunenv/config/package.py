@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -28,6 +29,15 @@ class PackageRegistry:
     name: str
     download_url: str | None = None
     storage_url: str | None = None
+
+    @property
+    def storage_variable(self) -> str:
+        """The environment variable that tells the storage before package.json does."""
+        return f"PL_REGISTRY_{re.sub('[^A-Z0-9]', '_', self.name.upper())}_UPLOAD_URL"
+
+    def storage(self, env: Mapping[str, str] = os.environ) -> str | None:
+        """Return the URL of the storage that archives are published to; None where nothing tells it."""
+        return env.get(self.storage_variable) or self.storage_url
 
 
 @dataclass(frozen=True)

@@ -169,6 +169,6 @@ def _storages(targets: Sequence[Target], session: requests.Session) -> Iterator[
         if registry.download_url and ("down", registry.download_url) not in seen:
             seen.add(("down", registry.download_url))
             yield late, partial(storage.download, session, registry.download_url, registry.name)
-        if registry.storage_url and ("up", registry.storage_url) not in seen:
-            seen.add(("up", registry.storage_url))
-            yield late, partial(storage.upload, session, registry.storage_url, registry.name, os.environ)
+        if (storage_url := registry.storage()) and ("up", storage_url) not in seen:
+            seen.add(("up", storage_url))
+            yield late, partial(storage.upload, session, storage_url, registry.name, os.environ)

@@ -50,10 +50,9 @@ class PublishedFile(_Document):
 
 
 class PublishedArchive(PublishedFile):
-    """An archive, its manifest and, where they are published, the list of the parts that it can be put together from."""
+    """An archive, and its manifest beside it."""
 
     manifest: PublishedFile
-    parts: PublishedFile | None = None
 
 
 class Release(_Document):

@@ -1,0 +1,146 @@
+"""One archive and what lies beside it, on the way into a storage and read back from there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from pyrunenv.errors import StorageError
+from pyrunenv.files import sha256_bytes
+from pyrunenv.publish.parcel import check_manifest
+from pyrunenv.publish.release import PublishedArchive, PublishedFile, beside
+
+if TYPE_CHECKING:
+    from pyrunenv.publish.papers import Papers
+    from pyrunenv.publish.parcel import Parcel
+    from pyrunenv.publish.storage import Storage
+
+Outcome = Literal["uploaded", "there already", "replaced", "would be uploaded", "would be replaced"]
+_ANOTHER = "bump the version (`pyrunenv bump`), or replace it with --force"
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A parcel that is in the storage, and how it came there."""
+
+    parcel: Parcel
+    outcome: Outcome
+    published: PublishedArchive
+
+
+@dataclass(frozen=True)
+class Sender:
+    """Sends parcels to a storage. ``force`` replaces what is there with other bytes, ``verify`` reads all bytes back.
+
+    With an equal archive, papers that are there already are kept.
+    """
+
+    storage: Storage
+    papers: Papers
+    force: bool = False
+    verify: bool = False
+    on_bytes: Callable[[int], None] = lambda _: None
+
+    def look(self, parcel: Parcel) -> Outcome:
+        """Say what sending would do; raises StorageError where other bytes are there, and may not be replaced."""
+        size = self.storage.size(parcel.address)
+        if size is None:
+            return "would be uploaded"
+        if (other := self._other(parcel, size)) is None:
+            return "there already"
+        if not self.force:
+            raise other
+        return "would be replaced"
+
+    def send(self, parcel: Parcel) -> Sent:
+        """Bring a parcel and its papers into the storage, and read back what is there."""
+        outcome = self._archive(parcel)
+        renew = outcome == "replaced"
+        present = {k: self._paper(parcel, k, content, renew=renew) for k, content in self.papers.of(parcel).items()}
+        for kind, content in self.papers.seal(parcel, present).items():
+            self._paper(parcel, kind, content, renew=renew)
+        self._read_back(parcel)
+        archive = PublishedArchive(
+            address=parcel.address, size=parcel.size, sha256=parcel.sha256, manifest=present["manifest.json"]
+        )
+        return Sent(parcel, outcome, archive)
+
+    def _archive(self, parcel: Parcel) -> Outcome:
+        outcome = self.look(parcel)
+        if outcome == "there already":
+            self.on_bytes(parcel.size)
+            return outcome
+        replaced = outcome == "would be replaced"
+        if replaced:
+            self.storage.delete(beside(parcel.address)["sha256"])  # which would tell of the old bytes
+        if self.storage.upload(
+            parcel.address, parcel.archive, parcel.sha256, overwrite=replaced, on_bytes=self.on_bytes
+        ):
+            return "replaced" if replaced else "uploaded"
+        # somebody else was faster; with the same bytes that is as good
+        if self.look(parcel) != "there already":
+            raise StorageError(
+                f"{self.storage.url(parcel.address)} was put by another run meanwhile, with other bytes", hint=_ANOTHER
+            )
+        return "there already"
+
+    def _other(self, parcel: Parcel, size: int) -> StorageError | None:
+        """What is wrong with the object that is there; None where it has the parcel's bytes."""
+        digest = self._told_digest(parcel.address) if size == parcel.size else None
+        if size == parcel.size and (digest or self.storage.digest(parcel.address)) == parcel.sha256:
+            return None
+        digest = digest or self.storage.digest(parcel.address)
+        return StorageError(
+            f"{self.storage.url(parcel.address)} is there already, with other bytes",
+            notes=[f"there: sha256 {digest}, {size} bytes", f"here: sha256 {parcel.sha256}, {parcel.size} bytes"],
+            hint=_ANOTHER,
+        )
+
+    def _told_digest(self, address: str) -> str | None:
+        """The digest that stands beside an archive; those who put it there had read the bytes."""
+        found = self.storage.read(beside(address)["sha256"])
+        word = found.content.decode("ascii", "replace").split()[:1] if found else []
+        return word[0] if word and len(word[0]) == 64 else None
+
+    def _paper(self, parcel: Parcel, kind: str, content: bytes, *, renew: bool) -> PublishedFile:
+        address = beside(parcel.address)[kind]
+        if renew:
+            self.storage.overwrite(address, content)
+        elif not self.storage.create(address, content):
+            found = self.storage.read(address)
+            if found is None:
+                raise StorageError(f"{self.storage.url(address)} was removed meanwhile", hint="run again")
+            if kind == "sha256" and found.content.split()[:1] != content.split()[:1]:
+                raise StorageError(
+                    f"{self.storage.url(address)} tells of other bytes than the archive has", hint=_ANOTHER
+                )
+            content = found.content
+        if kind == "manifest.json":
+            self._check_manifest(parcel, address, content)
+        return PublishedFile(address=address, size=len(content), sha256=sha256_bytes(content))
+
+    def _check_manifest(self, parcel: Parcel, address: str, content: bytes) -> None:
+        try:
+            manifest = json.loads(content)
+            check_manifest(manifest, parcel.package, parcel.target.platform.key)
+            if manifest["archive"]["sha256"] != parcel.sha256:
+                raise ValueError(f"it tells of an archive with the sha256 {manifest['archive']['sha256']}")
+        except ValueError as error:
+            raise StorageError(
+                f"{self.storage.url(address)} is not the manifest of this archive", notes=[str(error)], hint=_ANOTHER
+            ) from None
+
+    def _read_back(self, parcel: Parcel) -> None:
+        url = self.storage.url(parcel.address)
+        size = self.storage.size(parcel.address)
+        if size != parcel.size:
+            raise StorageError(f"{url} has {size} bytes after it was put, and the archive {parcel.size}")
+        if (told := self._told_digest(parcel.address)) != parcel.sha256:
+            raise StorageError(f"beside {url} stands the sha256 {told}, and the archive has {parcel.sha256}")
+        if self.verify and (found := self.storage.digest(parcel.address)) != parcel.sha256:
+            raise StorageError(
+                f"{url} has other bytes than were put there", notes=[f"sha256 {found}, expected {parcel.sha256}"],
+                hint="the storage damages files, or somebody replaced it: publish with --force",
+            )  # fmt: skip

@@ -1,0 +1,295 @@
+"""Object storage: S3 and its kin, Google's, Azure's, or a folder, each through one narrow door (obstore).
+
+Whatever appears under an address appears whole, and nothing that is there is replaced unless that is asked for: small
+objects are put on the condition that nothing is there; large ones, which no storage takes on a condition in parts, go to
+a temporary address first and are copied from there on that condition.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from pyrunenv.errors import StorageError
+from pyrunenv.secrets import mask
+
+if TYPE_CHECKING:
+    from obstore import UpdateVersion
+    from obstore.store import ObjectStore
+
+CHUNK = 8 << 20
+"""Bytes of a part: of 10000 parts, S3's most, come 80 GB."""
+_PARALLEL = 8  # parts of one object under way: 64 MiB in memory
+_TEMPORARY = "tmp/pyrunenv"
+_ABANDONED = timedelta(days=1)
+_DOCUMENT = 64 << 20
+_S3_COPY = 5 << 30
+"""S3 copies no more bytes than these at once; a larger object has to be put under its address directly."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A small object, and the storage's tag for this state of it."""
+
+    content: bytes
+    tag: UpdateVersion
+
+
+class Stopped(Exception):
+    """An upload ended since the run was stopped."""
+
+
+class Storage:
+    """One storage. ``shown`` is its address without what may be secret; addresses of objects are below its top.
+
+    All methods raise StorageError where it cannot be reached or refuses.
+    """
+
+    def __init__(self, store: ObjectStore, shown: str, *, folder: Path | None = None, s3: bool = False) -> None:
+        self._store = store
+        self._folder = folder
+        self._largest_copy = _S3_COPY if s3 else None
+        self.shown = shown
+
+    def url(self, address: str) -> str:
+        """An object's address as a person is told it."""
+        return f"{self.shown.rstrip('/')}/{address}"
+
+    def size(self, address: str) -> int | None:
+        """Return an object's size in bytes, None where there is none."""
+        import obstore
+
+        with self._told("look at", address):
+            try:
+                return obstore.head(self._store, address)["size"]
+            except FileNotFoundError:
+                return None
+
+    def read(self, address: str) -> Found | None:
+        """Return a document, None where there is none."""
+        import obstore
+
+        with self._told("read", address):
+            try:
+                result = obstore.get(self._store, address)
+            except FileNotFoundError:
+                return None
+            meta = result.meta
+            if meta["size"] > _DOCUMENT:
+                raise StorageError(f"{self.url(address)} has {meta['size']} bytes, which no document has")
+            tag = {"e_tag": meta["e_tag"], "version": meta["version"]}
+            return Found(bytes(result.bytes()), cast("UpdateVersion", {k: v for k, v in tag.items() if v is not None}))
+
+    def chunks(self, address: str, start: int = 0) -> Iterator[memoryview]:
+        """Yield an object's bytes from ``start`` on; raises StorageError where there is none."""
+        import obstore
+
+        with self._told("read", address):
+            options: Any = {"range": {"offset": start}} if start else {}
+            result = obstore.get(self._store, address, options=options)
+            for chunk in result.stream(min_chunk_size=1 << 20):
+                yield memoryview(chunk)
+
+    def digest(self, address: str) -> str:
+        """Return the sha256 of an object's bytes, all of which are read."""
+        found = hashlib.sha256()
+        for chunk in self.chunks(address):
+            found.update(chunk)
+        return found.hexdigest()
+
+    def create(self, address: str, content: bytes) -> bool:
+        """Put a document where none is; returns False, and changes nothing, where there is one."""
+        import obstore
+        from obstore.exceptions import AlreadyExistsError
+
+        with self._told("write", address):
+            try:
+                if self._folder is None:
+                    obstore.put(self._store, address, content, mode="create")
+                else:
+                    with self._temporary() as temporary:
+                        obstore.put(self._store, temporary, content)
+                        obstore.copy(self._store, temporary, address, overwrite=False)
+            except AlreadyExistsError:
+                return False
+        return True
+
+    def replace(self, address: str, content: bytes, before: Found | None) -> bool:
+        """Put a document in place of the state of it that was read; returns False where that is another by now."""
+        import obstore
+        from obstore.exceptions import PreconditionError
+
+        if before is None:
+            return self.create(address, content)
+        with self._told("write", address):
+            if self._folder is not None:
+                return self._replace_file(address, content, before)
+            try:
+                obstore.put(self._store, address, content, mode=before.tag)
+            except (PreconditionError, FileNotFoundError):
+                return False
+        return True
+
+    def overwrite(self, address: str, content: bytes) -> None:
+        """Put a document, whatever is there."""
+        import obstore
+
+        with self._told("write", address), self._temporary() as temporary:
+            obstore.put(self._store, temporary if self._folder else address, content)
+            if self._folder:
+                obstore.rename(self._store, temporary, address)
+
+    def upload(
+        self, address: str, source: Path, sha256: str, *, overwrite: bool = False,
+        on_bytes: Callable[[int], None] = lambda _: None,
+    ) -> bool:  # fmt: skip
+        """Put a file; returns False where there is an object already, unless it is to be replaced.
+
+        Raises StorageError, and leaves nothing behind, where the file has another sha256. ``on_bytes`` hears of bytes
+        that are on their way; what it raises ends the upload.
+        """
+        import obstore
+        from obstore.exceptions import AlreadyExistsError
+
+        if self._largest_copy is not None and source.stat().st_size > self._largest_copy:
+            return self._upload_directly(address, source, sha256, overwrite=overwrite, on_bytes=on_bytes)
+        with self._told("write", address), self._temporary() as temporary:
+            self._put(temporary, source, sha256, on_bytes)
+            try:
+                obstore.copy(self._store, temporary, address, overwrite=overwrite)
+            except AlreadyExistsError:
+                return False
+        return True
+
+    def delete(self, address: str) -> None:
+        """Remove an object; one that is not there is none to remove."""
+        import obstore
+
+        with self._told("remove", address), suppress(FileNotFoundError):
+            obstore.delete(self._store, address)
+
+    def sweep(self, older: timedelta = _ABANDONED) -> int:
+        """Remove what killed runs left under temporary addresses; returns how many there were."""
+        import obstore
+
+        limit = datetime.now(UTC) - older
+        with self._told("sweep", _TEMPORARY):
+            found = [
+                meta["path"] for page in obstore.list(self._store, _TEMPORARY) for meta in page
+                if meta["last_modified"] < limit
+            ]  # fmt: skip
+            for path in found:
+                self.delete(path)
+        return len(found) + (_sweep_staged(self._folder / _TEMPORARY, limit) if self._folder else 0)
+
+    def _upload_directly(
+        self, address: str, source: Path, sha256: str, *, overwrite: bool, on_bytes: Callable[[int], None]
+    ) -> bool:
+        # Only who has the claim may write: a small object that can be put on a condition, and names the bytes. One that
+        # a killed run left is taken up by whoever has the same bytes.
+        claim = f"{address}.claim"
+        if not overwrite:
+            if self.size(address) is not None:
+                return False
+            mine = f"{sha256}\n".encode()
+            if not self.create(claim, mine) and (held := self.read(claim)) is not None and held.content != mine:
+                raise StorageError(
+                    f"another run publishes {self.url(address)}, with other bytes",
+                    notes=[f"it has the sha256 {held.content.decode(errors='replace').strip()}, and yours {sha256}"],
+                    hint=f"publish another version; if that run died, remove {self.url(claim)}",
+                )
+        with self._told("write", address):
+            self._put(address, source, sha256, on_bytes)
+        self.delete(claim)
+        return True
+
+    def _put(self, address: str, source: Path, sha256: str, on_bytes: Callable[[int], None]) -> None:
+        import obstore
+
+        pieces = _pieces(source, sha256, on_bytes)
+        obstore.put(self._store, address, pieces, chunk_size=CHUNK, max_concurrency=_PARALLEL)
+
+    @contextmanager
+    def _temporary(self) -> Iterator[str]:
+        """Give an address of this run's own, and remove what is there at the end."""
+        address = f"{_TEMPORARY}/{secrets.token_hex(16)}"
+        try:
+            yield address
+        finally:
+            with suppress(StorageError):
+                self.delete(address)
+
+    def _replace_file(self, address: str, content: bytes, before: Found) -> bool:
+        """A folder knows no conditional put: one process at a time looks and replaces."""
+        import obstore
+        from filelock import FileLock
+
+        assert self._folder is not None
+        lock = self._folder / _TEMPORARY / f"{hashlib.sha256(address.encode()).hexdigest()[:16]}.lock"
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(lock):
+            now = self.read(address)
+            if now is None or now.content != before.content:
+                return False
+            with self._temporary() as temporary:
+                obstore.put(self._store, temporary, content)
+                obstore.rename(self._store, temporary, address)
+        return True
+
+    @contextmanager
+    def _told(self, verb: str, address: str) -> Iterator[None]:
+        """Tell what the library raises as an error of ours; what is expected is caught before it comes here."""
+        from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
+
+        try:
+            yield
+        except (BaseError, OSError, ValueError) as error:
+            refused = isinstance(error, (PermissionDeniedError, UnauthenticatedError, PermissionError))
+            hint = "check the credentials, and what they are allowed to do there" if refused else _hint(error)
+            raise StorageError(f"cannot {verb} {self.url(address)}", notes=[_reason(error)], hint=hint) from error
+
+
+def _pieces(source: Path, sha256: str, on_bytes: Callable[[int], None]) -> Iterator[bytes]:
+    """Yield a file in chunks; fails before the last one is taken as such where it is not the file that was promised."""
+    found = hashlib.sha256()
+    with source.open("rb", buffering=0) as stream:
+        while chunk := stream.read(CHUNK):
+            found.update(chunk)
+            on_bytes(len(chunk))
+            yield chunk
+    if found.hexdigest() != sha256:
+        raise StorageError(
+            f"{source} is not the archive that its manifest tells of",
+            notes=[f"sha256: expected {sha256}", f"got {found.hexdigest()}"],
+            hint="it was changed after it was built: build it again with `pyrunenv build --force`",
+        )
+
+
+def _sweep_staged(folder: Path, limit: datetime) -> int:
+    """Remove what a killed process had begun to write below a folder, which the library does not list."""
+    count = 0
+    for path in folder.glob("*#*") if folder.is_dir() else ():
+        with suppress(OSError):
+            if path.stat().st_mtime < limit.timestamp():
+                path.unlink()
+                count += 1
+    return count
+
+
+def _reason(error: BaseException) -> str:
+    """The first sentence of what the library says, which goes on with its own state."""
+    text = str(error).partition("\n\nDebug source")[0].partition("<?xml")[0]
+    return mask(" ".join(text.split()).rstrip(": ") or type(error).__name__)
+
+
+def _hint(error: BaseException) -> str:
+    if isinstance(error, OSError) and not isinstance(error, (FileNotFoundError, ConnectionError)) and error.errno:
+        return os.strerror(error.errno).lower()
+    return "check its address, the network and the credentials, then run again: what is done is not done twice"
