@@ -17,10 +17,7 @@ class Papers:
 
     def of(self, parcel: Parcel) -> Mapping[str, bytes]:
         """Return the papers of an archive by their kind (:func:`pyrunenv.publish.release.beside`)."""
-        return {
-            "sha256": f"{parcel.sha256}  {parcel.address.rpartition('/')[2]}\n".encode(),
-            "manifest.json": parcel.manifest,
-        }
+        return {"manifest.json": parcel.manifest}
 
     def seal(self, parcel: Parcel, present: Mapping[str, PublishedFile]) -> Mapping[str, bytes]:
         """Return what vouches for an archive and the papers that lie beside it."""

@@ -97,8 +97,9 @@ class Publisher:
             storage.size(parcel.address)
             _sweep(storage)
         with ThreadPoolExecutor(_AT_A_TIME, "publish") as threads:
-            futures = {threads.submit(self._send, parcel): parcel for parcel in parcels}
             try:
+                reserved = self._reserve(threads, parcels, report)
+                futures = {threads.submit(self._send, parcel, outcome): parcel for parcel, outcome in reserved.items()}
                 self._gather(futures, report)
             except BaseException:
                 self._stopped.set()
@@ -109,9 +110,24 @@ class Publisher:
             self._catalogue(workspace, released, report)
         return report
 
-    def _send(self, parcel: Parcel) -> Sent:
+    def _reserve(
+        self, threads: ThreadPoolExecutor, parcels: Sequence[Parcel], report: PublishReport
+    ) -> dict[Parcel, Outcome]:
+        groups: dict[str, list[Parcel]] = {}
+        for parcel in parcels:
+            groups.setdefault(parcel.target.environment.full_version, []).append(parcel)
+        futures = {name: threads.submit(self._sender(group[0]).reserve, group) for name, group in groups.items()}
+        reserved: dict[Parcel, Outcome] = {}
+        for name, future in futures.items():
+            try:
+                reserved.update(future.result())
+            except PyrunenvError as error:
+                report.failures.append((name, error))
+        return reserved
+
+    def _send(self, parcel: Parcel, outcome: Outcome) -> Sent:
         self._count(0)
-        return self._sender(parcel).send(parcel)
+        return self._sender(parcel).send(parcel, outcome)
 
     def _sender(self, parcel: Parcel) -> Sender:
         storage = self.storages.of(parcel.package.registry)

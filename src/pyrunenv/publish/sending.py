@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from pyrunenv.publish.storage import Storage
 
 Outcome = Literal["uploaded", "there already", "replaced", "would be uploaded", "would be replaced"]
-_ANOTHER = "bump the version (`pyrunenv bump`), or replace it with --force"
+_BUMP = "bump the version (`pyrunenv bump`)"
+_ANOTHER = f"{_BUMP}, or replace it with --force"
 
 
 @dataclass(frozen=True)
@@ -54,10 +55,37 @@ class Sender:
             raise other
         return "would be replaced"
 
-    def send(self, parcel: Parcel) -> Sent:
-        """Bring a parcel and its papers into the storage, and read back what is there."""
-        outcome = self._archive(parcel)
-        renew = outcome == "replaced"
+    def reserve(self, parcels: Sequence[Parcel]) -> dict[Parcel, Outcome]:
+        """Look at one environment's parcels, and make sure that no other run publishes other bytes of any of them.
+
+        The digest beside an archive is put first, in one order by all runs: who finds another one there has lost, and
+        sends nothing. One that a killed run left is taken up by whoever has the same bytes. Raises StorageError.
+        """
+        outcomes = self._look_at_all(parcels)
+        mine: list[str] = []
+        for parcel in sorted(parcels, key=lambda parcel: parcel.address):
+            address, content = beside(parcel.address)["sha256"], _digest_file(parcel)
+            if outcomes[parcel] == "there already":
+                continue
+            if self.storage.create(address, content):
+                mine.append(address)
+            elif self.force:
+                self.storage.overwrite(address, content)
+            elif (told := self._told_digest(parcel.address)) != parcel.sha256:
+                for taken in mine:
+                    self.storage.delete(taken)
+                raise StorageError(
+                    f"{self.storage.url(parcel.address)} is of another run, which publishes it with other bytes",
+                    notes=[f"there: sha256 {told}", f"here: sha256 {parcel.sha256}"],
+                    hint=f"if that run died, publish its build again, or this one with --force; else {_BUMP}",
+                )
+        return outcomes
+
+    def send(self, parcel: Parcel, outcome: Outcome) -> Sent:
+        """Bring a reserved parcel and its papers into the storage, and read back what is there."""
+        done = self._archive(parcel, outcome)
+        renew = done == "replaced"
+        self._paper(parcel, "sha256", _digest_file(parcel), renew=renew)
         present = {k: self._paper(parcel, k, content, renew=renew) for k, content in self.papers.of(parcel).items()}
         for kind, content in self.papers.seal(parcel, present).items():
             self._paper(parcel, kind, content, renew=renew)
@@ -65,25 +93,36 @@ class Sender:
         archive = PublishedArchive(
             address=parcel.address, size=parcel.size, sha256=parcel.sha256, manifest=present["manifest.json"]
         )
-        return Sent(parcel, outcome, archive)
+        return Sent(parcel, done, archive)
 
-    def _archive(self, parcel: Parcel) -> Outcome:
-        outcome = self.look(parcel)
+    def _look_at_all(self, parcels: Sequence[Parcel]) -> dict[Parcel, Outcome]:
+        outcomes: dict[Parcel, Outcome] = {}
+        refused: list[StorageError] = []
+        for parcel in parcels:
+            try:
+                outcomes[parcel] = self.look(parcel)
+            except StorageError as error:
+                refused.append(error)
+        if len(refused) == 1:
+            raise refused[0]
+        if refused:
+            notes = [line for error in refused for line in (f"{error.message}:", *error.notes)]
+            raise StorageError(
+                f"{len(refused)} archives are there already, with other bytes", notes=notes, hint=_ANOTHER
+            )
+        return outcomes
+
+    def _archive(self, parcel: Parcel, outcome: Outcome) -> Outcome:
         if outcome == "there already":
             self.on_bytes(parcel.size)
             return outcome
         replaced = outcome == "would be replaced"
-        if replaced:
-            self.storage.delete(beside(parcel.address)["sha256"])  # which would tell of the old bytes
-        if self.storage.upload(
-            parcel.address, parcel.archive, parcel.sha256, overwrite=replaced, on_bytes=self.on_bytes
-        ):
+        address = parcel.address
+        if self.storage.upload(address, parcel.archive, parcel.sha256, overwrite=replaced, on_bytes=self.on_bytes):
             return "replaced" if replaced else "uploaded"
         # somebody else was faster; with the same bytes that is as good
-        if self.look(parcel) != "there already":
-            raise StorageError(
-                f"{self.storage.url(parcel.address)} was put by another run meanwhile, with other bytes", hint=_ANOTHER
-            )
+        if (digest := self.storage.digest(address)) != parcel.sha256:
+            raise self._is_other(parcel, digest, self.storage.size(address))
         return "there already"
 
     def _other(self, parcel: Parcel, size: int) -> StorageError | None:
@@ -91,7 +130,9 @@ class Sender:
         digest = self._told_digest(parcel.address) if size == parcel.size else None
         if size == parcel.size and (digest or self.storage.digest(parcel.address)) == parcel.sha256:
             return None
-        digest = digest or self.storage.digest(parcel.address)
+        return self._is_other(parcel, digest or self.storage.digest(parcel.address), size)
+
+    def _is_other(self, parcel: Parcel, digest: str, size: int | None) -> StorageError:
         return StorageError(
             f"{self.storage.url(parcel.address)} is there already, with other bytes",
             notes=[f"there: sha256 {digest}, {size} bytes", f"here: sha256 {parcel.sha256}, {parcel.size} bytes"],
@@ -99,7 +140,7 @@ class Sender:
         )
 
     def _told_digest(self, address: str) -> str | None:
-        """The digest that stands beside an archive; those who put it there had read the bytes."""
+        """The digest that stands beside an archive, or in the place of one that is to come."""
         found = self.storage.read(beside(address)["sha256"])
         word = found.content.decode("ascii", "replace").split()[:1] if found else []
         return word[0] if word and len(word[0]) == 64 else None
@@ -144,3 +185,8 @@ class Sender:
                 f"{url} has other bytes than were put there", notes=[f"sha256 {found}, expected {parcel.sha256}"],
                 hint="the storage damages files, or somebody replaced it: publish with --force",
             )  # fmt: skip
+
+
+def _digest_file(parcel: Parcel) -> bytes:
+    # as sha256sum --check reads it
+    return f"{parcel.sha256}  {parcel.address.rpartition('/')[2]}\n".encode()
