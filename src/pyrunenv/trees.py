@@ -36,20 +36,32 @@ def extract_tree(tar: Path, folder: Path) -> None:
     The tar is taken as whole and ours (its digest was checked); archives of others are for
     :func:`pyrunenv.archives.read_archive`.
     """
+    with tar.open("rb", buffering=1 << 18) as stream:
+        _lay_out(ustar.read(stream), folder)
+
+
+def write_tree(entries: Iterable[Entry], folder: Path, mtime: int) -> None:
+    """Write entries that were found safe into ``folder``, as :func:`extract_tree` does, with one time for all."""
+    _lay_out(
+        (ustar.Member(e.path, e.kind, 0o755 if e.executable else 0o644, mtime, e.content, e.target) for e in entries),
+        folder,
+    )
+
+
+def _lay_out(members: Iterable[ustar.Member], folder: Path) -> None:
     top = os.path.join(folder, "")  # noqa: PTH118 - a Path each would cost more than the writing
     made = {""}
     files = _Files()
     last = 0
-    with tar.open("rb", buffering=1 << 18) as stream:
-        for member in ustar.read(stream):
-            name, last = member.name, max(last, member.mtime)
-            _make_folders(top, name if member.kind == "folder" else name.rpartition("/")[0], made)
-            if member.kind == "link":
-                os.symlink(member.target, top + name)  # noqa: PTH211
-                if os.utime in os.supports_follow_symlinks:
-                    os.utime(top + name, (member.mtime, member.mtime), follow_symlinks=False)
-            elif member.kind == "file":
-                files.write(top + name, member)
+    for member in members:
+        name, last = member.name, max(last, member.mtime)
+        _make_folders(top, name if member.kind == "folder" else name.rpartition("/")[0], made)
+        if member.kind == "link":
+            os.symlink(member.target, top + name)  # noqa: PTH211
+            if os.utime in os.supports_follow_symlinks:
+                os.utime(top + name, (member.mtime, member.mtime), follow_symlinks=False)
+        elif member.kind == "file":
+            files.write(top + name, member)
     for name in sorted(made - {""}, reverse=True):
         os.utime(top + name, (last, last))
 

@@ -10,16 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.product import VERSION, Result, World, make_world
-from support.storages import S3, newest, s3_server, storage, temporaries, unsound
+from support.product import VERSION, Result, World
+from support.storages import MAIN, NAME, S3, VARIANT, Place, built_world, s3_server, temporaries, unsound
 from support.workspaces import ALL_PLATFORMS, write_json
-
-from pyrunenv.publish.storage import Storage
-
-VARIANT = f"{VERSION}-old"
-NAME = f"@test/test.runenv-python-{VERSION}"
-CATALOGUE = "@test/test.runenv-python-3"
-MAIN = f"software/test/test.runenv-python-{VERSION}/main"
 
 
 @pytest.fixture(scope="session")
@@ -30,38 +23,9 @@ def s3() -> Iterator[S3]:
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """Two environments, built for all platforms, and a catalogue."""
-    folder = tmp_path_factory.mktemp("publish")
-    configs: dict[str, Any] = {
-        VERSION: {"packages": {"dependencies": ["native", "pure==2.0"]}},
-        VARIANT: {"packages": {"dependencies": ["old-pure"]}},
-    }
-    with make_world(folder, configs, catalogue=True, small=True) as world:
-        result = world.run("build", "--all-platforms")
-        assert result.status == 0, result.stderr
+    """What is published."""
+    with built_world(tmp_path_factory.mktemp("publish")) as world:
         yield world
-
-
-class Place:
-    """A workspace of its own with what was built, and a storage of its own."""
-
-    def __init__(self, built: World, folder: Path, url: str, env: dict[str, str]) -> None:
-        shutil.copytree(built.root, folder / "workspace", symlinks=True)
-        self.world = World(folder, built.index, folder / "workspace", built.cache, built.archives, dict(env))
-        self.url = url
-        self.storage: Storage = storage(url or folder.as_uri())
-
-    def publish(self, *words: str) -> Result:
-        return self.world.run("publish", "--storage-url", self.url, *words)
-
-    def catalogue(self) -> dict[str, Any] | None:
-        return newest(self.storage, CATALOGUE)
-
-    def edit(self, file: str, change: Any) -> None:
-        path = self.world.root / file
-        value = json.loads(path.read_text(encoding="utf-8"))
-        change(value)
-        write_json(path, value)
 
 
 @pytest.fixture(params=["file", "s3"])

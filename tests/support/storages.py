@@ -2,22 +2,66 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pyrunenv.publish.storage import Storage
 from pyrunenv.publish.stores import open_storage
+from support.product import VERSION, Result, World, make_world
+from support.workspaces import write_json
 
 BUCKET = "environments"
 LOGIN = {
     "AWS_ACCESS_KEY_ID": "AKIATEST", "AWS_SECRET_ACCESS_KEY": "not-to-be-seen-0123456789",
     "AWS_EC2_METADATA_DISABLED": "true", "AWS_SHARED_CREDENTIALS_FILE": "/nowhere", "AWS_CONFIG_FILE": "/nowhere",
 }  # fmt: skip
+
+
+VARIANT = f"{VERSION}-old"
+NAME = f"@test/test.runenv-python-{VERSION}"
+CATALOGUE = "@test/test.runenv-python-3"
+MAIN = f"software/test/test.runenv-python-{VERSION}/main"
+
+
+@contextmanager
+def built_world(folder: Path) -> Iterator[World]:
+    """Two environments, built for all platforms, and a catalogue."""
+    configs: dict[str, Any] = {
+        VERSION: {"packages": {"dependencies": ["native", "pure==2.0"]}},
+        VARIANT: {"packages": {"dependencies": ["old-pure"]}},
+    }
+    with make_world(folder, configs, catalogue=True, small=True) as world:
+        result = world.run("build", "--all-platforms")
+        assert result.status == 0, result.stderr
+        yield world
+
+
+class Place:
+    """A workspace of its own with what was built, and a storage of its own."""
+
+    def __init__(self, built: World, folder: Path, url: str, env: Mapping[str, str]) -> None:
+        shutil.copytree(built.root, folder / "workspace", symlinks=True)
+        self.world = World(folder, built.index, folder / "workspace", built.cache, built.archives, dict(env))
+        self.url = url
+        self.storage: Storage = storage(url or folder.as_uri())
+
+    def publish(self, *words: str) -> Result:
+        return self.world.run("publish", "--storage-url", self.url, *words)
+
+    def catalogue(self) -> dict[str, Any] | None:
+        return newest(self.storage, CATALOGUE)
+
+    def edit(self, file: str, change: Any) -> None:
+        path = self.world.root / file
+        value = json.loads(path.read_text(encoding="utf-8"))
+        change(value)
+        write_json(path, value)
 
 
 @dataclass(frozen=True)
@@ -89,7 +133,3 @@ def temporaries(held: Storage) -> list[str]:
 
     found = [meta["path"] for page in obstore.list(held._store, "tmp") for meta in page]
     return [path for path in found if not path.endswith(".lock")]
-
-
-def sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pyrunenv.bundle.copyfiles import PlannedCopy, folded, same_bytes
 from pyrunenv.bundle.listing import Listing, scan
-from pyrunenv.bundle.place import place_lock, remove_stale, temporary_sibling, written
+from pyrunenv.bundle.place import place_lock, remove_stale, replace_folder, temporary_sibling, written
 from pyrunenv.errors import AssembleError, UnsafeArchive
 from pyrunenv.files import remove_tree
 
@@ -72,7 +72,7 @@ def finish(building: Path, target_dir: Path, wheels: Sequence[tuple[str, str]], 
         cache.copy_to(sha256, building / "packages" / name)
         _check_wheel(building / "packages" / name, sha256)
     listing = scan(building)
-    _replace(building, target_dir)
+    replace_folder(building, target_dir)
     return listing
 
 
@@ -156,19 +156,3 @@ class _Tree:
         if folder not in self._names:
             self._names[folder] = {folded(name): name for name in os.listdir(folder)}  # noqa: PTH208
         return self._names[folder]
-
-
-def _replace(building: Path, target_dir: Path) -> None:
-    # A folder cannot be replaced in one step everywhere. Between the two renames there is no bundle, never half of one.
-    aside = temporary_sibling(target_dir, ".old")
-    try:
-        target_dir.rename(aside)
-    except FileNotFoundError:
-        building.rename(target_dir)
-        return
-    try:
-        building.rename(target_dir)
-    except OSError:
-        aside.rename(target_dir)
-        raise
-    remove_tree(aside)

@@ -34,13 +34,18 @@ class Listing:
         entry = self.folders.get(folder, {}).get(name)
         return None if entry is None or isinstance(entry, str) else entry[0]
 
-    def differs(self, folder: Path) -> str | None:
-        """Say what is the first difference to what lies in ``folder`` now; None where there is none."""
+    def differs(self, folder: Path, *, besides: str | None = None) -> str | None:
+        """Say what is the first difference to what lies in ``folder`` now; None where there is none.
+
+        ``besides`` is a file at the top that does not count.
+        """
         if not folder.is_dir():
             return f"{folder.name} is gone"
         seen = 0
         for path, entries in _walk(folder):
             before = self.folders.get(path)
+            if not path:
+                entries.pop(besides or "", None)
             if before != entries:
                 return _difference(path, before, entries)
             seen += 1

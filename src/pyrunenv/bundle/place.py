@@ -47,3 +47,20 @@ def remove_stale(path: Path) -> None:
     """Remove what a dead process left beside ``path``; only to be called under the lock, when no live one writes."""
     for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
         remove_tree(left)
+
+
+def replace_folder(building: Path, target_dir: Path) -> None:
+    """Put a finished folder in the place of another, which stays where that fails; to be called under the lock."""
+    # A folder cannot be replaced in one step everywhere. Between the two renames there is no bundle, never half of one.
+    aside = temporary_sibling(target_dir, ".old")
+    try:
+        target_dir.rename(aside)
+    except FileNotFoundError:
+        building.rename(target_dir)
+        return
+    try:
+        building.rename(target_dir)
+    except OSError:
+        aside.rename(target_dir)
+        raise
+    remove_tree(aside)

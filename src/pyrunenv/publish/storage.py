@@ -97,6 +97,13 @@ class Storage:
             for chunk in result.stream(min_chunk_size=1 << 20):
                 yield memoryview(chunk)
 
+    def list(self, prefix: str) -> list[str]:
+        """Return the addresses of all objects below a prefix."""
+        import obstore
+
+        with self._told("list", prefix):
+            return [meta["path"] for page in obstore.list(self._store, prefix) for meta in page]
+
     def digest(self, address: str) -> str:
         """Return the sha256 of an object's bytes, all of which are read."""
         found = hashlib.sha256()

@@ -34,8 +34,8 @@ class _Place:
     env: Mapping[str, str]
 
 
-def open_storage(url: str, env: Mapping[str, str] = os.environ) -> Storage:
-    """Return the storage that a URL names; nothing is asked of it yet.
+def open_storage(url: str, env: Mapping[str, str] = os.environ, *, create: bool = True) -> Storage:
+    """Return the storage that a URL names; nothing is asked of it yet, and with ``create`` a folder is made.
 
     Credentials come from where the storage's own tools have them. Raises StorageError where the URL makes no sense.
     """
@@ -45,7 +45,7 @@ def open_storage(url: str, env: Mapping[str, str] = os.environ) -> Storage:
     register(parts.password)
     if parts.scheme == "file":
         folder = _folder(parts, url)
-        return Storage(_local(folder), f"file://{folder}", folder=folder)
+        return Storage(_local(folder, create=create), f"file://{folder}", folder=folder)
     kind = _KINDS.get(parts.scheme)
     if kind is None:
         known = ", ".join(f"{scheme}://" for scheme in ("file", *_KINDS))
@@ -82,11 +82,13 @@ def _folder(parts: SplitResult, url: str) -> Path:
     return path
 
 
-def _local(folder: Path) -> ObjectStore:
+def _local(folder: Path, *, create: bool) -> ObjectStore:
     from obstore.store import LocalStore
 
+    if not create and not folder.is_dir():
+        raise StorageError(f"{folder} is no folder that is there", hint="check the address")
     try:
-        return LocalStore(folder, mkdir=True)
+        return LocalStore(folder, mkdir=create)
     except (OSError, ValueError, _base_error()) as error:
         reason = str(error).partition("\n\nDebug source")[0]
         raise StorageError(f"{folder} cannot be used as a storage", notes=[reason], hint="name a folder that can be written") from error  # fmt: skip

@@ -1,0 +1,186 @@
+"""Fetching what was published: from a folder, S3 and the web, again, cut, damaged, altered."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.product import VERSION, Result, World
+from support.storages import CATALOGUE, MAIN, NAME, S3, VARIANT, Place, built_world, s3_server
+
+from pyrunenv.bundle.listing import scan
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3]:
+    with s3_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """What is published."""
+    with built_world(tmp_path_factory.mktemp("pull")) as world:
+        yield world
+
+
+class Client:
+    """Another machine: a cache, a store and a folder of its own, and no workspace."""
+
+    def __init__(self, place: Place, folder: Path) -> None:
+        self.place, self.folder = place, folder
+        folder.mkdir()
+        self.env = {"PYRUNENV_CACHE": str(folder / "cache"), "PYRUNENV_STORE": str(folder / "store")}
+
+    def pull(self, *words: str, source: str | None = None) -> Result:
+        given = ["--from", self.place.url if source is None else source] if source != "" else []
+        return self.place.world.run("pull", *words, *given, cwd=self.folder, env=self.env)
+
+
+@pytest.fixture(params=["file", "s3"])
+def client(request: pytest.FixtureRequest, built: World, tmp_path: Path) -> Client:
+    """A client of a storage in which everything is published."""
+    if request.param == "file":
+        place = Place(built, tmp_path, (tmp_path / "storage").as_uri(), {})
+    else:
+        s3: S3 = request.getfixturevalue("s3")
+        place = Place(built, tmp_path, s3.url(tmp_path.name), s3.env)
+    assert place.publish().status == 0
+    return Client(place, tmp_path / "client")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*") if path.is_file() and not path.is_symlink() and path.name != ".pyrunenv.json"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("platform", ["linux-x64", "windows-x64"])
+def test_what_is_pulled_is_what_was_built(client: Client, platform: str) -> None:
+    """File by file, links and modes included; a second time nothing is fetched."""
+    result = client.pull(VERSION, "--platform", platform)
+    assert result.status == 0, result.stderr
+    folder = Path(result.stdout.strip())
+    bundle = client.place.world.environment_folder() / "pydist" / platform
+    assert contents(folder) == contents(bundle)
+    found, expected = scan(folder).folders, scan(bundle).folders
+    modes = [
+        {f"{p}/{n}": e if isinstance(e, str) else e[2] for p, entries in side.items() for n, e in entries.items()}
+        for side in (found, expected)
+    ]
+    modes[0].pop("/.pyrunenv.json")
+    assert modes[0] == modes[1]
+    archive = next(client.place.world.environment_folder().glob(f"pkg-*-{platform}.tgz"))
+    client.place.storage.delete(f"{MAIN}/1.0.0-{platform}.tgz")
+    again = client.pull(VERSION, "--platform", platform)
+    assert (again.status, again.stdout) == (0, result.stdout)
+    assert "is there already" in again.stderr
+    assert not list((client.folder / "cache").rglob("*.part"))
+    with tarfile.open(archive) as tar:
+        assert {m.name for m in tar if m.isfile()} == set(contents(folder))
+
+
+def test_a_version_is_asked_for_by_name_or_npm_name(client: Client) -> None:
+    """The catalogue tells the newest; an older version is found by its release, and one that is not is told."""
+    asked = [
+        client.pull(word, "--platform", "linux-x64") for word in (VERSION, NAME, f"{NAME}@1.0.0", f"{VERSION}@1.0.0")
+    ]
+    assert {result.stdout for result in asked} == {asked[0].stdout}
+    assert asked[0].status == 0
+    assert f"{MAIN}/9.9.9.json" in client.pull(f"{VERSION}@9.9.9").stderr
+    wrong = client.pull("3.12.10-odl")
+    assert (wrong.status, f"did you mean `{VARIANT}`?" in wrong.stderr) == (12, True)
+    named = client.pull(VARIANT, "--platform", "linux-x64", source=f"{client.place.url}#{CATALOGUE}")
+    assert named.status == 0, named.stderr
+    unknown = client.pull(VARIANT, source=f"{client.place.url}#@test/nothing")
+    assert (unknown.status, "catalogue/test/nothing/latest.json" in unknown.stderr) == (12, True)
+
+
+def test_a_folder_is_replaced_by_a_newer_version_but_never_what_is_not_ours(client: Client) -> None:
+    """--to takes an empty folder, or one that was pulled and not changed; --force one that was."""
+    target = client.folder / "here"
+    words = ("--platform", "linux-x64", "--to", str(target))
+    assert client.pull(VERSION, *words).status == 0
+    assert client.pull(VARIANT, *words).status == 0
+    assert json.loads((target / ".pyrunenv.json").read_bytes())["name"].endswith("-old")
+    (target / "bin" / "more").write_text("mine", encoding="utf-8")
+    changed = client.pull(VERSION, *words)
+    assert (changed.status, "bin/more is new" in changed.stderr) == (12, True)
+    assert (target / "bin" / "more").exists()
+    assert client.pull(VERSION, *words, "--force").status == 0
+    shutil.rmtree(target)
+    target.mkdir()
+    (target / "thesis.txt").write_text("mine", encoding="utf-8")
+    refused = client.pull(VERSION, *words)
+    assert (refused.status, "holds no environment that was pulled" in refused.stderr) == (12, True)
+    assert [p.name for p in target.iterdir()] == ["thesis.txt"]
+
+
+def test_damage_is_refused_and_leaves_nothing(client: Client) -> None:
+    """What does not have the catalogue's digest is not unpacked, and what was there stays."""
+    target = client.folder / "here"
+    address = f"{MAIN}/1.0.0-linux-x64.tgz"
+    content = bytearray(b"".join(client.place.storage.chunks(address)))
+    content[len(content) // 2] ^= 1
+    client.place.storage.overwrite(address, bytes(content))
+    result = client.pull(VERSION, "--platform", "linux-x64", "--to", str(target))
+    assert (result.status, "is not what was promised" in result.stderr) == (5, True)
+    assert not target.exists()
+    assert not [p for p in client.folder.rglob("*") if p.suffix in (".tmp", ".part")]
+
+
+def test_a_cut_download_goes_on(client: Client) -> None:
+    """What an earlier run left is taken up; if it was of something else it is fetched anew."""
+    archive = next(client.place.world.environment_folder().glob("pkg-*-linux-x64.tgz"))
+    sha256 = client.place.world.manifest("linux-x64")["archive"]["sha256"]
+    part = client.folder / "cache" / "tmp" / f"{sha256}.part"
+    part.parent.mkdir(parents=True)
+    for left in (archive.read_bytes()[:1000], b"something else" * 100, archive.read_bytes() + b"more"):
+        part.write_bytes(left)
+        result = client.pull(VERSION, "--platform", "linux-x64", "--force", "--to", str(client.folder / "here"))
+        assert result.status == 0, result.stderr
+
+
+def test_the_web_serves_it_as_well(built: World, tmp_path: Path) -> None:
+    """Below a registry's download address lie the same objects; in a workspace nothing has to be named."""
+    place = Place(built, tmp_path, (built.index.folder / "published").as_uri(), {})
+    assert place.publish().status == 0
+    client = Client(place, tmp_path / "client")
+    base = place.world.index.url.rpartition("/simple")[0] + "/files/published"
+    unnamed = client.pull(VERSION, "--platform", "linux-x64", source=base)
+    assert (unnamed.status, "name it at the end of --from" in unnamed.stderr) == (12, True)
+    result = client.pull(VERSION, "--platform", "linux-x64", source=f"{base}#{CATALOGUE}")
+    assert result.status == 0, result.stderr
+    archive = client.pull(VERSION, "--platform", "linux-x64", source=f"{base}/{MAIN}/1.0.0-linux-x64.tgz")
+    assert (archive.status, archive.stdout) == (0, result.stdout)
+    for full in (VERSION, VARIANT):
+        place.edit(f"python-{full}/package.json", lambda v: v["block-software"]["entrypoints"]["main"]["environment"]
+                   ["artifact"].update(registry={"name": "mine", "downloadURL": base}))  # fmt: skip
+    here = place.world.run("pull", VERSION, "--platform", "linux-x64", env=client.env)
+    assert (here.status, here.stdout) == (0, result.stdout)
+    assert "there is no workspace here" in client.pull(VERSION, source="").stderr
+
+
+def test_an_archive_that_was_handed_over(built: World, tmp_path: Path) -> None:
+    """A file with its manifest beside it is checked against that; a bare one is taken as it is, with a warning."""
+    place = Place(built, tmp_path, (tmp_path / "storage").as_uri(), {})
+    assert place.publish().status == 0
+    client = Client(place, tmp_path / "client")
+    folder = tmp_path / "storage" / MAIN
+    result = client.pull(VERSION, "--platform", "linux-x64", source=str(folder / "1.0.0-linux-x64.tgz"))
+    assert result.status == 0, result.stderr
+    other = client.pull(VERSION, "--platform", "macosx-x64", source=str(folder / "1.0.0-linux-x64.tgz"))
+    assert (other.status, "on linux-x64" in other.stderr) == (12, True)
+    bare = tmp_path / "bare.tgz"
+    shutil.copyfile(folder / "1.0.0-linux-x64.tgz", bare)
+    taken = client.pull(VERSION, "--platform", "linux-x64", source=str(bare))
+    assert (taken.status, "nothing beside" in taken.stderr) == (0, True)
+    bare.write_bytes(bare.read_bytes()[:5000])
+    cut = client.pull(VERSION, "--platform", "linux-x64", "--to", str(tmp_path / "cut"), source=str(bare))
+    assert (cut.status, "is damaged or cut short" in cut.stderr) == (6, True)
+    assert not (tmp_path / "cut").exists()
