@@ -1,8 +1,8 @@
 """Object storage: S3 and its kin, Google's, Azure's, or a folder, each through one narrow door (obstore).
 
 Whatever appears under an address appears whole, and nothing that is there is replaced unless that is asked for: small
-objects are put on the condition that nothing is there; large ones, which no storage takes on a condition in parts, go to
-a temporary address first and are copied from there on that condition.
+objects are put on the condition that nothing is there, and so are large ones in S3; elsewhere these cannot be put in parts
+on a condition, and go to a temporary address first, from where they are copied on that condition.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -24,14 +25,13 @@ if TYPE_CHECKING:
     from obstore import UpdateVersion
     from obstore.store import ObjectStore
 
-CHUNK = 8 << 20
-"""Bytes of a part: of 10000 parts, S3's most, come 80 GB."""
+    from pyrunenv.publish.s3 import Bucket
+
+_PART = 8 << 20
 _PARALLEL = 8  # parts of one object under way: 64 MiB in memory
 _TEMPORARY = "tmp/pyrunenv"
 _ABANDONED = timedelta(days=1)
 _DOCUMENT = 64 << 20
-_S3_COPY = 5 << 30
-"""S3 copies no more bytes than these at once; a larger object has to be put under its address directly."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +52,12 @@ class Storage:
     All methods raise StorageError where it cannot be reached or refuses.
     """
 
-    def __init__(self, store: ObjectStore, shown: str, *, folder: Path | None = None, s3: bool = False) -> None:
+    def __init__(
+        self, store: ObjectStore, shown: str, *, folder: Path | None = None, bucket: Bucket | None = None
+    ) -> None:
         self._store = store
         self._folder = folder
-        self._largest_copy = _S3_COPY if s3 else None
+        self._bucket = bucket
         self.shown = shown
 
     def url(self, address: str) -> str:
@@ -165,14 +167,16 @@ class Storage:
         import obstore
         from obstore.exceptions import AlreadyExistsError
 
-        if self._largest_copy is not None and source.stat().st_size > self._largest_copy:
-            return self._upload_directly(address, source, sha256, overwrite=overwrite, on_bytes=on_bytes)
-        with self._told("write", address), self._temporary() as temporary:
-            self._put(temporary, source, sha256, on_bytes)
-            try:
-                obstore.copy(self._store, temporary, address, overwrite=overwrite)
-            except AlreadyExistsError:
-                return False
+        pieces = _pieces(source, sha256, on_bytes)
+        with self._told("write", address):
+            if self._bucket is not None:
+                return self._bucket.put(address, pieces, overwrite=overwrite)
+            with self._temporary() as temporary:
+                obstore.put(self._store, temporary, pieces, chunk_size=_PART, max_concurrency=_PARALLEL)
+                try:
+                    obstore.copy(self._store, temporary, address, overwrite=overwrite)
+                except AlreadyExistsError:
+                    return False
         return True
 
     def delete(self, address: str) -> None:
@@ -194,23 +198,8 @@ class Storage:
             ]  # fmt: skip
             for path in found:
                 self.delete(path)
-        return len(found) + (_sweep_staged(self._folder / _TEMPORARY, limit) if self._folder else 0)
-
-    def _upload_directly(
-        self, address: str, source: Path, sha256: str, *, overwrite: bool, on_bytes: Callable[[int], None]
-    ) -> bool:
-        # On no condition: that no other run does the same now is up to the caller.
-        if not overwrite and self.size(address) is not None:
-            return False
-        with self._told("write", address):
-            self._put(address, source, sha256, on_bytes)
-        return True
-
-    def _put(self, address: str, source: Path, sha256: str, on_bytes: Callable[[int], None]) -> None:
-        import obstore
-
-        pieces = _pieces(source, sha256, on_bytes)
-        obstore.put(self._store, address, pieces, chunk_size=CHUNK, max_concurrency=_PARALLEL)
+            count = len(found) + (self._bucket.sweep(older) if self._bucket else 0)
+        return count + (_sweep_staged(self._folder / _TEMPORARY, limit) if self._folder else 0)
 
     @contextmanager
     def _temporary(self) -> Iterator[str]:
@@ -244,11 +233,14 @@ class Storage:
         """Tell what the library raises as an error of ours; what is expected is caught before it comes here."""
         from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 
+        known: tuple[type[Exception], ...] = (BaseError, OSError, ValueError, *_of_boto3())
         try:
             yield
-        except (BaseError, OSError, ValueError) as error:
+        except known as error:
             refused = isinstance(error, (PermissionDeniedError, UnauthenticatedError, PermissionError))
-            hint = "check the credentials, and what they are allowed to do there" if refused else _hint(error)
+            hint = _hint(error)
+            if refused or "AccessDenied" in str(error):
+                hint = "check the credentials, and what they are allowed to do there"
             raise StorageError(f"cannot {verb} {self.url(address)}", notes=[_reason(error)], hint=hint) from error
 
 
@@ -256,7 +248,7 @@ def _pieces(source: Path, sha256: str, on_bytes: Callable[[int], None]) -> Itera
     """Yield a file in chunks; fails before the last one is taken as such where it is not the file that was promised."""
     found = hashlib.sha256()
     with source.open("rb", buffering=0) as stream:
-        while chunk := stream.read(CHUNK):
+        while chunk := stream.read(1 << 20):  # the library puts them together to parts
             found.update(chunk)
             on_bytes(len(chunk))
             yield chunk
@@ -277,6 +269,12 @@ def _sweep_staged(folder: Path, limit: datetime) -> int:
                 path.unlink()
                 count += 1
     return count
+
+
+def _of_boto3() -> tuple[type[Exception], ...]:
+    """What the library for S3 raises, where it was used."""
+    module = sys.modules.get("botocore.exceptions")
+    return (module.BotoCoreError, module.ClientError) if module else ()
 
 
 def _reason(error: BaseException) -> str:

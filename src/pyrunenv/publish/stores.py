@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from pyrunenv.errors import StorageError
+from pyrunenv.publish.s3 import Bucket
 from pyrunenv.publish.storage import Storage
 from pyrunenv.secrets import mask, register, strip_credentials
 
@@ -61,11 +62,10 @@ def open_storage(url: str, env: Mapping[str, str] = os.environ, *, create: bool 
     if "@" in parts.netloc:
         raise StorageError(f"the storage {shown(url)} has a login in its URL", hint=f"give it as {kind.credentials}")
     try:
-        store = kind.open(_Place(parts.netloc, unquote(parts.path).strip("/"), options, env))
+        return kind.open(_Place(parts.netloc, unquote(parts.path).strip("/"), options, env), shown(url))
     except (ValueError, KeyError, OSError, _base_error()) as error:
         reason = mask(str(error).partition("\n\nDebug source")[0])
         raise StorageError(f"the storage {shown(url)} cannot be used", notes=[reason], hint=f"give {kind.credentials}; {kind.form}") from error  # fmt: skip
-    return Storage(store, shown(url), s3=parts.scheme.startswith("s3"))
 
 
 def shown(url: str) -> str:
@@ -94,74 +94,55 @@ def _local(folder: Path, *, create: bool) -> ObjectStore:
         raise StorageError(f"{folder} cannot be used as a storage", notes=[reason], hint="name a folder that can be written") from error  # fmt: skip
 
 
-def _s3(place: _Place) -> ObjectStore:
-    bucket = place.host
-    prefix = place.path
+def _s3(place: _Place, shown: str) -> Storage:
     endpoint = place.env.get("AWS_ENDPOINT_URL_S3") or place.env.get("AWS_ENDPOINT_URL")
-    return _s3_store(place, bucket, prefix, endpoint)
+    return _bucket(place, place.host, place.path, endpoint, shown)
 
 
-def _s3e(place: _Place) -> ObjectStore:
-    bucket, _, prefix = place.path.partition("/")
-    if not bucket:
-        raise ValueError("it names no bucket")
-    return _s3_store(place, bucket, prefix, f"{place.options.get('scheme', 'https')}://{place.host}")
+def _s3e(place: _Place, shown: str) -> Storage:
+    name, _, prefix = place.path.partition("/")
+    return _bucket(place, name, prefix, f"{place.options.get('scheme', 'https')}://{place.host}", shown)
 
 
-def _s3_store(place: _Place, bucket: str, prefix: str, endpoint: str | None) -> ObjectStore:
+def _bucket(place: _Place, name: str, prefix: str, endpoint: str | None, shown: str) -> Storage:
+    """A bucket, with the credentials that boto3 finds: variables, profiles, single sign-on, roles; without any, none."""
+    import boto3
+    from botocore.exceptions import BotoCoreError
+    from obstore.auth.boto3 import Boto3CredentialProvider
     from obstore.store import S3Store
 
-    if not bucket:
+    if not name:
         raise ValueError("it names no bucket")
-    region = place.options.get("region") or place.env.get("AWS_REGION") or place.env.get("AWS_DEFAULT_REGION")
-    config: dict[str, Any] = {"region": region or _REGION, "copy_if_not_exists": "multipart"}
-    if endpoint:
-        config["endpoint"] = endpoint
-    provider = _profile(place.env)
-    return S3Store(
-        bucket, prefix=prefix or None, client_options=_client(endpoint), retry_config=_RETRIES,
-        **({"credential_provider": provider} if provider else {}), **config,
+    try:
+        session = boto3.Session()
+        region = place.options.get("region") or session.region_name or _REGION
+        known = session.get_credentials() is not None
+    except BotoCoreError as error:
+        raise ValueError(str(error)) from None
+    config: dict[str, Any] = {"region": region, **({"endpoint": endpoint} if endpoint else {})}
+    config.update({"credential_provider": Boto3CredentialProvider(session)} if known else {"skip_signature": True})
+    plain = bool(endpoint and endpoint.startswith("http:"))
+    store = S3Store(
+        name, prefix=prefix or None, client_options={"allow_http": plain, "timeout": "10 minutes"},
+        retry_config=_RETRIES, **config,
     )  # fmt: skip
+    return Storage(store, shown, bucket=Bucket(session, name, f"{prefix}/" if prefix else "", region, endpoint))
 
 
-def _profile(env: Mapping[str, str]) -> Any:
-    """The credentials of an AWS profile, which boto3 knows to read; None where variables or a role tell them."""
-    home = Path.home() / ".aws"
-    files = [Path(env.get("AWS_SHARED_CREDENTIALS_FILE") or home / "credentials"), Path(env.get("AWS_CONFIG_FILE") or home / "config")]  # fmt: skip
-    named = env.get("AWS_PROFILE")
-    if not named and (env.get("AWS_ACCESS_KEY_ID") or not any(path.is_file() for path in files)):
-        return None
-    try:
-        import boto3
-        from botocore.exceptions import BotoCoreError
-        from obstore.auth.boto3 import Boto3CredentialProvider
-    except ImportError:
-        raise ValueError(
-            "its credentials are in an AWS profile, which takes boto3 to read: `pip install 'pyrunenv[aws]'`"
-        ) from None
-    try:
-        return Boto3CredentialProvider(boto3.Session(profile_name=named))
-    except (BotoCoreError, ValueError) as error:
-        raise ValueError(f"AWS profile `{named or 'default'}`: {error}") from None
-
-
-def _gs(place: _Place) -> ObjectStore:
+def _gs(place: _Place, shown: str) -> Storage:
     from obstore.store import GCSStore
 
-    return GCSStore(place.host, prefix=place.path or None, retry_config=_RETRIES)
+    return Storage(GCSStore(place.host, prefix=place.path or None, retry_config=_RETRIES), shown)
 
 
-def _az(place: _Place) -> ObjectStore:
+def _az(place: _Place, shown: str) -> Storage:
     from obstore.store import AzureStore
 
     account = place.options.get("account") or place.env.get("AZURE_STORAGE_ACCOUNT_NAME")
     if not account:
         raise ValueError("the storage account is not told: `?account=NAME`, or AZURE_STORAGE_ACCOUNT_NAME")
-    return AzureStore(place.host, prefix=place.path or None, account_name=account, retry_config=_RETRIES)
-
-
-def _client(endpoint: str | None) -> Any:
-    return {"allow_http": bool(endpoint and endpoint.startswith("http:")), "timeout": "10 minutes"}
+    store = AzureStore(place.host, prefix=place.path or None, account_name=account, retry_config=_RETRIES)
+    return Storage(store, shown)
 
 
 def _base_error() -> type[Exception]:
@@ -174,7 +155,7 @@ def _base_error() -> type[Exception]:
 class _Kind:
     """A kind of storage: how it is opened, the options of its URL, where its credentials come from, its URL's form."""
 
-    open: Callable[[_Place], Any]
+    open: Callable[[_Place, str], Storage]
     options: tuple[str, ...]
     credentials: str
     form: str
