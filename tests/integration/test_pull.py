@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from support.product import VERSION, Result, World
 from support.storages import CATALOGUE, MAIN, NAME, S3, VARIANT, Place, built_world, s3_server
 
@@ -184,3 +186,43 @@ def test_an_archive_that_was_handed_over(built: World, tmp_path: Path) -> None:
     cut = client.pull(VERSION, "--platform", "linux-x64", "--to", str(tmp_path / "cut"), source=str(bare))
     assert (cut.status, "is damaged or cut short" in cut.stderr) == (6, True)
     assert not (tmp_path / "cut").exists()
+
+
+def test_only_what_the_trusted_key_signed_is_pulled(built: World, tmp_path: Path) -> None:
+    """Not what is unsigned, what another key signed, an older version in the newer one's place, or a changed catalogue."""
+    keys = []
+    for name in ("ours", "theirs"):
+        key = Ed25519PrivateKey.generate()
+        (tmp_path / f"{name}.pem").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        (tmp_path / f"{name}.pub").write_bytes(public)
+        keys.append(str(tmp_path / f"{name}.pub"))
+    place = Place(built, tmp_path, (tmp_path / "storage").as_uri(), {})
+    client = Client(place, tmp_path / "client")
+    words = (VERSION, "--platform", "linux-x64", "--trust", keys[0])
+    assert place.publish().status == 0
+    unsigned = client.pull(*words)
+    assert (unsigned.status, "is not signed" in unsigned.stderr) == (12, True)
+    signed = place.publish("--sign", str(tmp_path / "ours.pem"))
+    assert signed.status == 0, signed.stderr
+    assert client.pull(*words).status == 0
+    wrong = client.pull(*words[:-1], keys[1])
+    assert (wrong.status, "not signed by the key that is trusted" in wrong.stderr) == (12, True)
+    again = place.publish(env={"PYRUNENV_SIGNING_KEY": (tmp_path / "theirs.pem").read_text(encoding="ascii")})
+    assert (again.status, "of another key" in again.stderr) == (1, True)
+    assert client.pull(*words, "--force").status == 0
+
+    # the archive, manifest, statement and release of one version in the place of another's
+    storage = tmp_path / "storage"
+    for path in (storage / MAIN).glob("1.0.0*"):
+        shutil.copyfile(path, path.with_name(path.name.replace("1.0.0", "1.1.0")))
+    release = storage / MAIN / "1.1.0.json"
+    release.write_text(release.read_text(encoding="utf-8").replace("1.0.0", "1.1.0"), encoding="utf-8")
+    older = client.pull(f"{NAME}@1.1.0", *words[1:])
+    assert (older.status, "it is of version `1.0.0`" in older.stderr) == (12, True)
+    assert client.pull(f"{NAME}@1.1.0", *words[1:3]).status == 0
+
+    newest = storage / "catalogue/test/test.runenv-python-3/latest.json"
+    newest.write_bytes(newest.read_bytes().replace(b'"1.0.0"', b'"1.0.0" ', 1))
+    changed = client.pull(*words)
+    assert (changed.status, "latest.json is not signed by the key" in changed.stderr) == (12, True)

@@ -51,8 +51,8 @@ class Place:
         self.url = url
         self.storage: Storage = storage(url or folder.as_uri())
 
-    def publish(self, *words: str) -> Result:
-        return self.world.run("publish", "--storage-url", self.url, *words)
+    def publish(self, *words: str, env: Mapping[str, str] | None = None) -> Result:
+        return self.world.run("publish", "--storage-url", self.url, *words, env=env)
 
     def catalogue(self) -> dict[str, Any] | None:
         return newest(self.storage, CATALOGUE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -29,6 +30,10 @@ def publish(
     verify_remote: Annotated[
         bool, typer.Option("--verify-remote", help="Read all bytes back from the storage.")
     ] = False,
+    sign: Annotated[
+        str | None,
+        typer.Option("--sign", metavar="KEY", help="An Ed25519 key (PEM) to sign with. [PYRUNENV_SIGNING_KEY]"),
+    ] = None,
     folder: options.Folder = None,
     verbose: options.Verbose = 0,
     quiet: options.Quiet = False,
@@ -40,13 +45,16 @@ def publish(
     from pyrunenv.publish.papers import Papers
     from pyrunenv.publish.parcel import parcels
     from pyrunenv.publish.run import Publisher, Storages
+    from pyrunenv.publish.signing import SIGNING_KEY, load_signing_key
 
     console = Console()
+    given = sign or os.environ.get(SIGNING_KEY)
+    papers = Papers(load_signing_key(given) if given else None)
     workspace, start = options.open_workspace(folder, console, verbose=verbose, quiet=quiet)
     chosen = workspace.select(environments or (), start)
     found = parcels(options.targets_of(chosen, options.chosen_platforms(platform), console))
     with bars(console) as shown:
-        publisher = Publisher(Storages(storage_url), Papers(), force, verify_remote, shown.advance)
+        publisher = Publisher(Storages(storage_url), papers, force, verify_remote, shown.advance)
         if dry_run:
             report = publisher.look(found)
         else:

@@ -6,14 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pyrunenv.publish.statement import statement
+
 if TYPE_CHECKING:
     from pyrunenv.publish.parcel import Parcel
     from pyrunenv.publish.release import PublishedFile
+    from pyrunenv.publish.signing import SigningKey
 
 
 @dataclass(frozen=True)
 class Papers:
-    """Writes the papers of archives."""
+    """Writes the papers of archives; with a key they are signed."""
+
+    key: SigningKey | None = None
 
     def of(self, parcel: Parcel) -> Mapping[str, bytes]:
         """Return the papers of an archive by their kind (:func:`pyrunenv.publish.release.beside`)."""
@@ -21,8 +26,15 @@ class Papers:
 
     def seal(self, parcel: Parcel, present: Mapping[str, PublishedFile]) -> Mapping[str, bytes]:
         """Return what vouches for an archive and the papers that lie beside it."""
-        return {}
+        if self.key is None:
+            return {}
+        content = statement(
+            name=parcel.package.name, version=parcel.package.version, platform=parcel.target.platform.key,
+            address=parcel.address,
+            digests={parcel.address: parcel.sha256, **{file.address: file.sha256 for file in present.values()}},
+        )  # fmt: skip
+        return {"statement.json": content, "statement.sig": self.key.sign(content)}
 
     def seal_catalogue(self, content: bytes) -> bytes | None:
         """Return the signature of a catalogue."""
-        return None
+        return self.key.sign(content) if self.key else None

@@ -88,7 +88,11 @@ class Sender:
         self._paper(parcel, "sha256", _digest_file(parcel), renew=renew)
         present = {k: self._paper(parcel, k, content, renew=renew) for k, content in self.papers.of(parcel).items()}
         for kind, content in self.papers.seal(parcel, present).items():
-            self._paper(parcel, kind, content, renew=renew)
+            if self._paper(parcel, kind, content, renew=renew or self.force).sha256 != sha256_bytes(content):
+                url = self.storage.url(beside(parcel.address)[kind])
+                raise StorageError(
+                    f"{url} is there already, of another key or of other papers", hint="sign anew with --force"
+                )
         self._read_back(parcel)
         archive = PublishedArchive(
             address=parcel.address, size=parcel.size, sha256=parcel.sha256, manifest=present["manifest.json"]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pyrunenv.errors import PullError, Untrusted, UsageError
+from pyrunenv.publish.descriptors import ENTRY_POINT
 from pyrunenv.publish.release import (
     Catalogue,
     PublishedArchive,
@@ -124,13 +125,15 @@ def check_signed(chosen: Chosen, key: TrustedKey) -> None:
     """Raise Untrusted unless the key's owner published this archive under this name, version and platform."""
     from pyrunenv.publish.statement import check_statement
 
-    papers, source = beside(chosen.archive.address), chosen.source
+    papers, source, release = beside(chosen.archive.address), chosen.source, chosen.release
     statement = _optional(lambda: source.read(papers["statement.json"]), str(chosen))
     signature = _optional(lambda: source.read(papers["statement.sig"]), str(chosen))
+    suffix = chosen.archive.address.rpartition(".")[2]
+    # not the address that led to it, which may be that of a copy
+    address = f"software/{release.name.removeprefix('@')}/{ENTRY_POINT}/{release.version}-{chosen.platform}.{suffix}"
     check_statement(
-        statement, signature, key, name=chosen.release.name, version=chosen.release.version, platform=chosen.platform,
-        address=chosen.archive.address,
-        digests={file.address: file.sha256 for file in (chosen.archive, chosen.archive.manifest)},
+        statement, signature, key, name=release.name, version=release.version, platform=chosen.platform,
+        address=address, digests={address: chosen.archive.sha256},
     )  # fmt: skip
 
 
