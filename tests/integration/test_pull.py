@@ -226,3 +226,42 @@ def test_only_what_the_trusted_key_signed_is_pulled(built: World, tmp_path: Path
     newest.write_bytes(newest.read_bytes().replace(b'"1.0.0"', b'"1.0.0" ', 1))
     changed = client.pull(*words)
     assert (changed.status, "latest.json is not signed by the key" in changed.stderr) == (12, True)
+
+
+def test_a_second_environment_fetches_only_what_is_new(client: Client) -> None:
+    """With parts in the storage, what both hold is fetched once; the result is the archive's, file by file."""
+    shared = client.place.publish("--share")
+    assert shared.status == 0, shared.stderr
+    first = client.pull(VERSION, "--platform", "linux-x64", "-v")
+    assert "0 of" in first.stderr
+    held = client.place.storage
+    parts = json.loads(
+        b"".join(held.chunks(f"software/test/test.runenv-python-{VARIANT}/main/1.0.0-linux-x64.tgz.parts.json"))
+    )
+    (rest,) = [parts["rest"]]
+    held.delete(f"content/sha256/{rest['sha256'][:2]}/{rest['sha256']}")  # the interpreter came with the first
+    for address in (
+        f"{MAIN}/1.0.0-linux-x64.tgz",
+        f"software/test/test.runenv-python-{VARIANT}/main/1.0.0-linux-x64.tgz",
+    ):
+        held.delete(address)
+    second = client.pull(VARIANT, "--platform", "linux-x64", "-v")
+    assert second.status == 0, second.stderr
+    for result, full in ((first, VERSION), (second, VARIANT)):
+        assert contents(Path(result.stdout.strip())) == contents(
+            client.place.world.environment_folder(full) / "pydist" / "linux-x64"
+        )
+
+
+def test_parts_that_make_something_else_are_not_taken(client: Client) -> None:
+    """The manifest's digest of the tar decides; the archive is fetched whole instead."""
+    assert client.place.publish("--share").status == 0
+    address = f"{MAIN}/1.0.0-linux-x64.tgz.parts.json"
+    parts = json.loads(b"".join(client.place.storage.chunks(address)))
+    parts["wheels"].pop()
+    client.place.storage.overwrite(address, json.dumps(parts).encode())
+    result = client.pull(VERSION, "--platform", "linux-x64")
+    assert (result.status, "is fetched whole" in result.stderr) == (0, True)
+    assert contents(Path(result.stdout.strip())) == contents(
+        client.place.world.environment_folder() / "pydist" / "linux-x64"
+    )

@@ -46,7 +46,7 @@ def pack(bundle: Path, archive: Path, *, mtime: int, jobs: int) -> Packed:
         remove_stale(archive)
         with atomic_path(archive) as temporary:
             packed = _pack_zip(bundle, temporary, mtime, jobs) if archive.suffix == ".zip" else None
-            packed = packed or _pack_tgz(bundle, temporary, mtime, jobs)
+            packed = packed or pack_members(members(bundle), temporary, mtime=mtime, jobs=jobs)
             temporary.chmod(0o644)
     return packed
 
@@ -59,9 +59,9 @@ def _pack_zip(bundle: Path, archive: Path, mtime: int, jobs: int) -> Packed:
     return Packed(sha256_file(archive), archive.stat().st_size)
 
 
-def _pack_tgz(bundle: Path, archive: Path, mtime: int, jobs: int) -> Packed:
+def pack_members(found: list[Member], archive: Path, *, mtime: int, jobs: int) -> Packed:
+    """Write members of a bundle to a new file, as a gzipped tar."""
     tar, out = _Checked(), _Digest()
-    found = members(bundle)
     with (
         archive.open("wb", buffering=0) as raw,
         deflater(jobs, quick=_is_mostly_compressed(found)) as blocks,
@@ -84,6 +84,14 @@ def _pack_tgz(bundle: Path, archive: Path, mtime: int, jobs: int) -> Packed:
         writer.finish()
         write([END, tar.crc.to_bytes(4, "little"), (tar.size & 0xFFFFFFFF).to_bytes(4, "little")])
     return Packed(out.sha256.hexdigest(), out.size, tar.sha256.hexdigest(), tar.size)
+
+
+def tar_digest(bundle: Path, *, mtime: int) -> str:
+    """Return the sha256 of the tar that packing a bundle makes."""
+    digest = hashlib.sha256()
+    for data, _ in _tar_stream(members(bundle), mtime):
+        digest.update(data)
+    return digest.hexdigest()
 
 
 def _write_all(raw: FileIO, data: bytes | memoryview) -> None:

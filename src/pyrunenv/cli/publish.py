@@ -30,6 +30,9 @@ def publish(
     verify_remote: Annotated[
         bool, typer.Option("--verify-remote", help="Read all bytes back from the storage.")
     ] = False,
+    share: Annotated[
+        bool, typer.Option("--share", help="Put each wheel by its digest as well: clients fetch only what they lack.")
+    ] = False,
     sign: Annotated[
         str | None,
         typer.Option("--sign", metavar="KEY", help="An Ed25519 key (PEM) to sign with. [PYRUNENV_SIGNING_KEY]"),
@@ -54,7 +57,7 @@ def publish(
     chosen = workspace.select(environments or (), start)
     found = parcels(options.targets_of(chosen, options.chosen_platforms(platform), console))
     with bars(console) as shown:
-        publisher = Publisher(Storages(storage_url), papers, force, verify_remote, shown.advance)
+        publisher = Publisher(Storages(storage_url), papers, force, verify_remote, share, shown.advance)
         if dry_run:
             report = publisher.look(found)
         else:

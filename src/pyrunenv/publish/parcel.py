@@ -21,13 +21,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Parcel:
-    """One archive to be published. ``manifest`` is the manifest's file as it is, ``size`` in bytes."""
+    """One archive to be published. ``manifest`` is the manifest's file as it is, ``size`` in bytes.
+
+    ``mtime`` is the time of its members, in seconds since 1970.
+    """
 
     target: Target
     archive: Path
     sha256: str
     size: int
     manifest: bytes
+    mtime: int
+
+    @property
+    def bundle(self) -> Path:
+        """The folder that the archive was packed from."""
+        return self.target.environment.folder / "pydist" / self.target.platform.key
 
     @property
     def package(self) -> Package:
@@ -100,4 +109,5 @@ def _parcel(target: Target) -> Parcel:
     archive = folder / archive_name(package, target.platform)
     if archive.name != stamp.archive[0] or manifest["archive"]["size"] != stamp.archive[1]:
         raise ValueError("its manifest tells of another archive")
-    return Parcel(target, archive, manifest["archive"]["sha256"], manifest["archive"]["size"], content)
+    told = manifest["archive"]
+    return Parcel(target, archive, told["sha256"], told["size"], content, stamp.wanted.mtime)

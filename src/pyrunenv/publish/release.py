@@ -22,7 +22,9 @@ CONTENT = "content/sha256"
 """Below it lies, under its digest, what several archives share."""
 
 
-class _Document(BaseModel):
+class Document(BaseModel):
+    """A JSON document in a storage."""
+
     model_config = ConfigDict(frozen=True, alias_generator=to_camel, validate_by_name=True, extra="ignore")
 
     @classmethod
@@ -41,7 +43,7 @@ class _Document(BaseModel):
         return (self.model_dump_json(by_alias=True, exclude_none=True, indent=2) + "\n").encode()
 
 
-class PublishedFile(_Document):
+class PublishedFile(Document):
     """A file in a storage: its address below the storage's top, size in bytes, sha256 in hexadecimal."""
 
     address: str
@@ -55,7 +57,7 @@ class PublishedArchive(PublishedFile):
     manifest: PublishedFile
 
 
-class Release(_Document):
+class Release(Document):
     """One version of an environment. ``environment`` is its full version, ``archives`` maps platforms.
 
     ``descriptor`` is the Backend's (``contract/backend.md``); ``download_url`` is where its registry's clients download.
@@ -71,7 +73,7 @@ class Release(_Document):
     archives: Mapping[str, PublishedArchive]
 
 
-class Catalogue(_Document):
+class Catalogue(Document):
     """All public names of a catalogue's version, each with its release."""
 
     format: int = FORMAT

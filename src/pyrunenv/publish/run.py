@@ -71,6 +71,7 @@ class Publisher:
     papers: Papers
     force: bool = False
     verify: bool = False
+    shared: bool = False
     on_bytes: Callable[[int], None] = lambda _: None
 
     def __post_init__(self) -> None:
@@ -131,7 +132,7 @@ class Publisher:
 
     def _sender(self, parcel: Parcel) -> Sender:
         storage = self.storages.of(parcel.package.registry)
-        return Sender(storage, self.papers, self.force, self.verify, self._count)
+        return Sender(storage, self.papers, self.force, self.verify, self.shared, self._count)
 
     def _count(self, number: int) -> None:
         if self._stopped.is_set():

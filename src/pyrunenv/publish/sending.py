@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from pyrunenv.errors import StorageError
 from pyrunenv.files import sha256_bytes
 from pyrunenv.publish.parcel import check_manifest
+from pyrunenv.publish.parts import share
 from pyrunenv.publish.release import PublishedArchive, PublishedFile, beside
 
 if TYPE_CHECKING:
@@ -35,13 +36,14 @@ class Sent:
 class Sender:
     """Sends parcels to a storage. ``force`` replaces what is there with other bytes, ``verify`` reads all bytes back.
 
-    With an equal archive, papers that are there already are kept.
+    With an equal archive, papers that are there already are kept. ``shared`` puts its parts beside it as well.
     """
 
     storage: Storage
     papers: Papers
     force: bool = False
     verify: bool = False
+    shared: bool = False
     on_bytes: Callable[[int], None] = lambda _: None
 
     def look(self, parcel: Parcel) -> Outcome:
@@ -93,6 +95,8 @@ class Sender:
                 raise StorageError(
                     f"{url} is there already, of another key or of other papers", hint="sign anew with --force"
                 )
+        if self.shared and "tar" in parcel.contents["archive"]:
+            self._paper(parcel, "parts.json", share(parcel, self.storage).to_json(), renew=renew)
         self._read_back(parcel)
         archive = PublishedArchive(
             address=parcel.address, size=parcel.size, sha256=parcel.sha256, manifest=present["manifest.json"]

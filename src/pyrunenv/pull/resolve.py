@@ -131,9 +131,11 @@ def check_signed(chosen: Chosen, key: TrustedKey) -> None:
     suffix = chosen.archive.address.rpartition(".")[2]
     # not the address that led to it, which may be that of a copy
     address = f"software/{release.name.removeprefix('@')}/{ENTRY_POINT}/{release.version}-{chosen.platform}.{suffix}"
+    told = chosen.archive.manifest.sha256  # which an archive that was handed over has none of
+    manifest = {beside(address)["manifest.json"]: told} if told else {}
     check_statement(
         statement, signature, key, name=release.name, version=release.version, platform=chosen.platform,
-        address=address, digests={address: chosen.archive.sha256},
+        address=address, digests={address: chosen.archive.sha256, **manifest},
     )  # fmt: skip
 
 
