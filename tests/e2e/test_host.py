@@ -67,3 +67,33 @@ def test_every_native_file_keeps_to_the_recorded_floor(environment: Path) -> Non
     assert floor is not None
     assert tuple(map(int, floor.split("."))) <= tuple(map(int, platform.libc_ver()[1].split(".")))
     assert manifest["publishable"] is True
+
+
+def test_what_was_published_makes_a_venv_elsewhere(environment: Path, tmp_path: Path) -> None:
+    """Published to a folder and pulled into another: a venv, made offline from its wheels, that a requirement cannot break."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "UV_", "PYTHON"))}
+    env["PYRUNENV_CACHE"] = str(tmp_path / "cache")
+    storage = (tmp_path / "storage").as_uri()
+
+    def pyrunenv(*words: str, cwd: Path = tmp_path) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "pyrunenv", *words]
+        return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True)
+
+    published = pyrunenv("publish", "--storage-url", storage, cwd=environment)
+    assert published.returncode == 0, published.stderr
+    name = json.loads((environment / "package.json").read_text(encoding="utf-8"))["name"]
+    requirements = tmp_path / "requirements.txt"
+    requirements.write_text("humanize\nnumpy\n", encoding="utf-8")
+    words = ("pull", f"{name}@1.0.0", "--from", storage, "--to", "an environment", "-r", "requirements.txt")
+    pulled = pyrunenv(*words)
+    assert pulled.returncode == 0, pulled.stderr
+    python = pulled.stdout.strip()
+    assert Path(python).parts[-3:-1] == ("venv", "bin")
+    code = "import sys, numpy, humanize; print(humanize.naturalsize(numpy.int64(2000)), sys.base_prefix)"
+    done = subprocess.run([python, "-c", code], env=env, capture_output=True, text=True)
+    assert (done.returncode, done.stdout.startswith("2.0 kB"), "an environment" in done.stdout) == (0, True, True), done
+    requirements.write_text("humanize\nrequests\n", encoding="utf-8")
+    lacking = pyrunenv(*words)
+    assert (lacking.returncode, "No matching distribution found for requests" in lacking.stderr) == (12, True)
+    requirements.write_text("pandas\n", encoding="utf-8")
+    assert pyrunenv(*words).returncode == 0

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -34,23 +34,21 @@ class Listing:
         entry = self.folders.get(folder, {}).get(name)
         return None if entry is None or isinstance(entry, str) else entry[0]
 
-    def differs(self, folder: Path, *, besides: str | None = None) -> str | None:
+    def differs(self, folder: Path, *, besides: Container[str] = ()) -> str | None:
         """Say what is the first difference to what lies in ``folder`` now; None where there is none.
 
-        ``besides`` is a file at the top that does not count.
+        ``besides`` are names of files and folders that do not count.
         """
         if not folder.is_dir():
             return f"{folder.name} is gone"
         seen = 0
-        for path, entries in _walk(folder):
+        for path, entries in _walk(folder, besides):
             before = self.folders.get(path)
-            if not path:
-                entries.pop(besides or "", None)
             if before != entries:
                 return _difference(path, before, entries)
             seen += 1
         if seen != len(self.folders):
-            now = {path for path, _ in _walk(folder)}
+            now = {path for path, _ in _walk(folder, besides)}
             return f"{min(path for path in self.folders if path not in now)}/ is gone"
         return None
 
@@ -85,7 +83,7 @@ def scan(folder: Path) -> Listing:
     return Listing(dict(_walk(folder)))
 
 
-def _walk(top: Path) -> Iterator[tuple[str, dict[str, Entry]]]:
+def _walk(top: Path, besides: Container[str] = ()) -> Iterator[tuple[str, dict[str, Entry]]]:
     folders = [("", os.fspath(top))]
     lstat, is_link = os.lstat, stat.S_ISLNK
     while folders:
@@ -95,6 +93,8 @@ def _walk(top: Path) -> Iterator[tuple[str, dict[str, Entry]]]:
         with os.scandir(place) as found:
             for item in found:
                 name = item.name
+                if name in besides:
+                    continue
                 if item.is_dir(follow_symlinks=False):
                     folders.append((prefix + name, base + name))
                     continue

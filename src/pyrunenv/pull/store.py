@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 RECORD = ".pyrunenv.json"
 """In an environment's folder: what was unpacked there."""
+_NOT_PULLED = (RECORD, "__pycache__")  # the interpreter itself writes the latter
 _LARGEST = 64 << 30
 
 
@@ -70,7 +71,7 @@ def held(folder: Path) -> tuple[Record, str | None] | None:
         record = Record(**{**value, "env_vars": tuple(value["env_vars"])})
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    return record, listing.differs(folder, besides=RECORD)
+    return record, listing.differs(folder, besides=_NOT_PULLED)
 
 
 @contextmanager
