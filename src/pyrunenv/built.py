@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import replace
@@ -75,14 +74,11 @@ def check_requirements(made: BuiltWheel, package: LockedPackage, lock: Lock) -> 
 
 
 def _needs(made: BuiltWheel, lock: Lock) -> Iterator[str]:
-    from email.parser import BytesParser
-
     from pyrunenv.platforms import PLATFORMS
+    from pyrunenv.wheels.metadata import read_metadata
 
     environment = {**marker_environment(PLATFORMS[lock.platform], lock.python_version), "extra": ""}
-    with zipfile.ZipFile(made.path) as archive:
-        name = next(n for n in archive.namelist() if n.endswith(".dist-info/METADATA") and n.count("/") == 1)
-        fields = BytesParser().parsebytes(archive.read(name), headersonly=True)
+    fields = read_metadata(made.path)
     for text in fields.get_all("Requires-Dist", ()):
         requirement = Requirement(text)
         if requirement.marker is None or requirement.marker.evaluate(environment):

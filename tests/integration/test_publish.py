@@ -52,6 +52,12 @@ def test_all_of_it_is_published_and_then_nothing_is_left_to_do(place: Place) -> 
     told = place.storage.read(f"{archive['address']}.sha256")
     assert told is not None
     assert told.content.decode() == f"{archive['sha256']}  1.0.0-linux-x64.tgz\n"
+    bill = place.storage.read(f"{archive['address']}.cdx.json")
+    origin = place.storage.read(f"{archive['address']}.provenance.json")
+    assert bill is not None
+    assert origin is not None
+    assert {c["name"] for c in json.loads(bill.content)["components"]} == {"cpython", "native", "pure"}
+    assert json.loads(origin.content)["subject"][0]["digest"]["sha256"] == archive["sha256"]
     software = (place.world.root / "catalogue/dist/tengo/software" / f"{VERSION}.sw.json").read_text(encoding="utf-8")
     assert entry["descriptor"] == json.loads(software)
     assert temporaries(place.storage) == []

@@ -52,8 +52,8 @@ def publish(
 
     console = Console()
     given = sign or os.environ.get(SIGNING_KEY)
-    papers = Papers(load_signing_key(given) if given else None)
     workspace, start = options.open_workspace(folder, console, verbose=verbose, quiet=quiet)
+    papers = Papers(workspace.root, load_signing_key(given) if given else None)
     chosen = workspace.select(environments or (), start)
     found = parcels(options.targets_of(chosen, options.chosen_platforms(platform), console))
     with bars(console) as shown:

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pyrunenv.files import sha256_file
+from pyrunenv.lock.pylock import lock_path
+from pyrunenv.publish.provenance import provenance
+from pyrunenv.publish.sbom import sbom
 from pyrunenv.publish.statement import statement
+from pyrunenv.wheels.metadata import read_metadata
 
 if TYPE_CHECKING:
     from pyrunenv.publish.parcel import Parcel
@@ -16,13 +22,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Papers:
-    """Writes the papers of archives; with a key they are signed."""
+    """Writes the papers of archives of a workspace; with a key they are signed."""
 
+    workspace: Path
     key: SigningKey | None = None
 
     def of(self, parcel: Parcel) -> Mapping[str, bytes]:
         """Return the papers of an archive by their kind (:func:`pyrunenv.publish.release.beside`)."""
-        return {"manifest.json": parcel.manifest}
+        manifest, environment = parcel.contents, parcel.target.environment
+        lock = sha256_file(lock_path(environment.folder, parcel.target.platform.key))
+        return {
+            "manifest.json": parcel.manifest,
+            "cdx.json": sbom(manifest, lambda name: read_metadata(parcel.bundle / "packages" / name)),
+            "provenance.json": provenance(manifest, parcel.address, lock, self.workspace),
+        }
 
     def seal(self, parcel: Parcel, present: Mapping[str, PublishedFile]) -> Mapping[str, bytes]:
         """Return what vouches for an archive and the papers that lie beside it."""
