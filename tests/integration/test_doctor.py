@@ -14,6 +14,7 @@ from support.faults import CutAfter, Fault, Html, Redirect, Silence, Slow, Stall
 from support.index import IndexServer
 from support.locks import LINUX, LockWorld, lock_world
 from support.product import VERSION
+from support.storages import s3_server
 from support.wheels import make_wheel
 
 from pyrunenv.doctor import asking, machine, network, storage
@@ -349,46 +350,21 @@ def test_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert machine.uv().status == "ok"
 
 
-@pytest.mark.parametrize(
-    ("url", "env", "host", "status", "said"),
-    [
-        ("s3://b/x?region=eu-1", {}, "s3.eu-1.amazonaws.com", "warning", "no credentials"),
-        ("s3://b/x", {"AWS_PROFILE": "x"}, "s3.us-east-1.amazonaws.com", "ok", "nothing was asked of it"),
-        ("s3://b/x", {"AWS_PROFILE": "x", "AWS_ENDPOINT_URL": "https://s.example"}, "s.example", "ok", "AWS_PROFILE"),
-        ("s3://b/x", {"AWS_ACCESS_KEY_ID": "x"}, "s3.us-east-1.amazonaws.com", "warning", "AWS_SECRET_ACCESS_KEY"),
-        ("s3e://e.example:9000/b/x?region=z", {"AWS_PROFILE": "x"}, "e.example", "ok", "e.example resolves"),
-        ("s3e://lost.example/b/x", {"AWS_PROFILE": "x"}, "lost.example", "warning", "cannot be resolved"),
-        ("gs://b/x", {}, "storage.googleapis.com", "warning", "no credentials"),
-        ("az://c/x", {"AZURE_CLIENT_ID": "x", "AZURE_STORAGE_ACCOUNT_NAME": "a"}, "a.blob.core.windows.net", "ok", ""),
-        ("az://c/x", {"AZURE_CLIENT_ID": "x"}, None, "ok", "its host is not known here"),
-        ("ftp://x/y", {}, None, "warning", "no known kind of storage"),
-    ],
-)
-def test_storages_of_clouds(
-    url: str,
-    env: dict[str, str],
-    host: str | None,
-    status: str,
-    said: str,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-) -> None:
-    """What can be said without a client of theirs: the host, and that credentials are configured."""
-    looked_up: list[str] = []
-
-    def look_up(name: str, _: int) -> None:
-        looked_up.append(name)
-        if name.startswith("lost"):
-            raise OSError("no such name")
-
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr("pyrunenv.doctor.storage.getproxies", dict)
-    monkeypatch.setattr("socket.getaddrinfo", look_up)
-    with make_session() as session:
-        found = storage.upload(session, url, "lab", env)
-    assert (found.status, said in found.detail) == (status, True), found
-    assert looked_up == ([host] if host else [])
-    assert "?" not in found.where
+def test_storages_are_asked_as_publishing_asks_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that answers, one without the bucket, without a server, and what is no storage; no login is told."""
+    with s3_server() as server:
+        for name, value in server.env.items():
+            monkeypatch.setenv(name, value)
+        good = storage.upload(server.url("x"), "lab")
+        lost = storage.upload(f"s3e://127.0.0.1:{server.port}/absent/x?scheme=http", "lab")
+    closed = storage.upload("s3e://127.0.0.1:9/bucket/x?scheme=http", "lab")
+    unknown = [storage.upload(url, "lab") for url in ("ftp://x/y", "http://host/x", "s3://", "az://container/x")]
+    assert (good.status, "its storage answers" in good.detail) == ("ok", True), good
+    assert [found.status for found in (lost, closed, *unknown)] == ["warning"] * 6
+    assert "NoSuchBucket" in lost.detail
+    assert "check its address" in closed.remedy
+    assert all("?" not in found.where for found in (good, lost, closed))
+    assert server.env["AWS_SECRET_ACCESS_KEY"] not in f"{good}{lost}{closed}"
 
 
 @pytest.mark.parametrize(
@@ -403,13 +379,12 @@ def test_storages_of_clouds(
     ids=str,
 )
 def test_storages_that_are_servers(index: IndexServer, fault: Fault | None, status: str, said: str) -> None:
-    """Both addresses are really asked; a build does not need them."""
+    """The download address is really asked; a build does not need it."""
     if fault:
         index.fault("/", fault, forever=True)
     with make_session() as session:
-        for look in (storage.download, lambda *words: storage.upload(*words, {})):
-            found = look(session, f"{index.origin}/", "lab")
-            assert (found.status, said in found.detail) == (status, True), found
+        found = storage.download(session, f"{index.origin}/", "lab")
+        assert (found.status, said in found.detail) == (status, True), found
         closed = storage.download(session, "http://127.0.0.1:9/", "lab")
     assert (closed.status, closed.detail) == ("warning", "connection refused")
 
@@ -421,6 +396,6 @@ def test_storages_that_are_folders(tmp_path: Path) -> None:
         for path, said in ((tmp_path, "is there"), (tmp_path / "a", "is not there"), (tmp_path / "file", "no folder")):
             for found in (
                 storage.download(session, path.as_uri(), "lab"),
-                storage.upload(session, path.as_uri(), "lab", {}),
+                storage.upload(path.as_uri(), "lab"),
             ):
                 assert (found.status, said in found.detail) == ("ok" if path == tmp_path else "warning", True)

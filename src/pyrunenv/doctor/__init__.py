@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
@@ -171,4 +170,4 @@ def _storages(targets: Sequence[Target], session: requests.Session) -> Iterator[
             yield late, partial(storage.download, session, registry.download_url, registry.name)
         if (storage_url := registry.storage()) and ("up", storage_url) not in seen:
             seen.add(("up", storage_url))
-            yield late, partial(storage.upload, session, storage_url, registry.name, os.environ)
+            yield late, partial(storage.upload, storage_url, registry.name)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import secrets
 import sys
 from collections.abc import Callable, Iterator
@@ -278,9 +279,12 @@ def _of_boto3() -> tuple[type[Exception], ...]:
 
 
 def _reason(error: BaseException) -> str:
-    """The first sentence of what the library says, which goes on with its own state."""
-    text = str(error).partition("\n\nDebug source")[0].partition("<?xml")[0]
-    return mask(" ".join(text.split()).rstrip(": ") or type(error).__name__)
+    """What the server says, else the first sentence of what the library says, which goes on with its own state."""
+    text = str(error).partition("\n\nDebug source")[0]
+    said = [found[1] for tag in ("Code", "Message") if (found := re.search(f"<{tag}>([^<]+)</{tag}>", text))]
+    if said:
+        return mask(": ".join(said))
+    return mask(" ".join(text.partition("<?xml")[0].split()).rstrip(": ") or type(error).__name__)
 
 
 def _hint(error: BaseException) -> str:
