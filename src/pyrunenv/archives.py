@@ -14,8 +14,8 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -25,6 +25,7 @@ from pyrunenv.members import Gate, Kind
 LIMIT = 4 << 30
 """Bytes that an archive may unpack to, where nothing else is said."""
 
+_PIECE = 8 << 20
 _HEADER_LIMIT = 1 << 20  # of pax and GNU long-name headers, which tarfile reads into memory whole
 _TAR_EXTENSIONS = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME,
                    tarfile.GNUTYPE_LONGLINK)  # fmt: skip
@@ -41,6 +42,10 @@ class Entry:
     target: str = ""
 
 
+Content = Iterable[bytes]
+"""A file's bytes in pieces, to be taken before the next member is."""
+
+
 def read_archive(
     path: Path,
     *,
@@ -49,7 +54,20 @@ def read_archive(
     wanted: Callable[[str], bool] | None = None,
     name: str | None = None,
 ) -> Iterator[Entry]:
-    """Yield an archive's members, one in memory at a time; its format is told by its first bytes.
+    """Yield an archive's members, one in memory at a time, as :func:`stream_archive` does."""
+    for entry, content in stream_archive(path, limit_bytes=limit_bytes, windows=windows, wanted=wanted, name=name):
+        yield replace(entry, content=b"".join(content)) if entry.kind == "file" else entry
+
+
+def stream_archive(
+    path: Path,
+    *,
+    limit_bytes: int = LIMIT,
+    windows: bool = False,
+    wanted: Callable[[str], bool] | None = None,
+    name: str | None = None,
+) -> Iterator[tuple[Entry, Content]]:
+    """Yield an archive's members without their content, and that; the format is told by the first bytes.
 
     ``windows`` also refuses names that Windows cannot hold. Members that are not ``wanted`` are checked but neither
     read nor yielded, nor do they count as names that differ only by case. ``name`` stands for the archive in messages.
@@ -59,10 +77,9 @@ def read_archive(
     with _damage_named(gate.archive):
         with path.open("rb") as stream:
             magic = stream.read(6)
-        if magic[:2] == b"PK":
-            yield from _read_zip(path, gate)
-        else:
-            yield from _read_tar(path, magic, gate)
+        found = _read_zip(path, gate) if magic[:2] == b"PK" else _read_tar(path, magic, gate)
+        for entry, content in found:
+            yield entry, _named(gate.archive, content)
 
 
 def check_wheel_members(path: Path, *, name: str | None = None, limit_bytes: int = LIMIT) -> None:
@@ -134,13 +151,16 @@ class _Forward:
             self._gate.refuse(None, f"it unpacks to more than {self._gate.limit} bytes")
         return data
 
-    def content(self, member: tarfile.TarInfo) -> bytes:
-        """Return a file's content; it is the next thing to read."""
+    def content(self, member: tarfile.TarInfo) -> Iterator[bytes]:
+        """Yield a file's content; it is the next thing to read."""
         self.seek(member.offset_data)
-        data = self.read(member.size)
-        if len(data) < member.size:
-            raise tarfile.ReadError("unexpected end of data")
-        return data
+        left = member.size
+        while left:
+            data = self.read(min(left, _PIECE))
+            if not data:
+                raise tarfile.ReadError("unexpected end of data")
+            left -= len(data)
+            yield data
 
 
 @contextlib.contextmanager
@@ -188,45 +208,48 @@ def _open_zstd(path: Path, gate: Gate) -> Any:
     return zstd.open(path, "rb")
 
 
-def _read_tar(path: Path, magic: bytes, gate: Gate) -> Iterator[Entry]:
+def _read_tar(path: Path, magic: bytes, gate: Gate) -> Iterator[tuple[Entry, Content]]:
     with _open_tar(path, magic, gate) as (archive, stream):
         for member in archive:
-            entry = _tar_entry(stream, member, path, magic, gate)
-            if entry is not None:
-                yield entry
+            found = _tar_entry(stream, member, path, magic, gate)
+            if found is not None:
+                yield found
         while stream.read(1 << 20):  # to the end, where the compressed formats keep their checksum
             pass
 
 
-def _tar_entry(stream: _Forward, member: tarfile.TarInfo, path: Path, magic: bytes, gate: Gate) -> Entry | None:
+def _tar_entry(
+    stream: _Forward, member: tarfile.TarInfo, path: Path, magic: bytes, gate: Gate
+) -> tuple[Entry, Content] | None:
     raw, executable = member.name, bool(member.mode & 0o111)
     if member.isdir():
         name = gate.admit(raw, "folder")
-        return Entry(name, "folder", True) if name and gate.wanted(name) else None
+        return (Entry(name, "folder", True), ()) if name and gate.wanted(name) else None
     if member.issym():
         name = cast(str, gate.admit(raw, "link"))
         target = gate.link(raw, name, member.linkname)
-        return Entry(name, "link", target=target) if gate.wanted(name) else None
+        return (Entry(name, "link", target=target), ()) if gate.wanted(name) else None
     if member.islnk():
         origin = gate.hard_link(raw, member.linkname)
         name = cast(str, gate.admit(raw, "file", gate.sizes[origin]))
         gate.origins[name] = origin
-        return Entry(name, "file", executable, _again(path, magic, origin, gate)) if gate.wanted(name) else None
+        return (Entry(name, "file", executable), _again(path, magic, origin, gate)) if gate.wanted(name) else None
     if not member.isreg() or member.issparse():
         gate.refuse(raw, "it is a device, a pipe, a sparse file or of a type unknown here")
     name = cast(str, gate.admit(raw, "file", member.size))
     if not gate.wanted(name):
         return None
-    return Entry(name, "file", executable, stream.content(member))
+    return Entry(name, "file", executable), stream.content(member)
 
 
-def _again(path: Path, magic: bytes, origin: str, gate: Gate) -> bytes:
-    """Return the content of a file that was passed already; a stream cannot go back, so it is read anew."""
+def _again(path: Path, magic: bytes, origin: str, gate: Gate) -> Iterator[bytes]:
+    """Yield the content of a file that was passed already; a stream cannot go back, so it is read anew."""
     with _open_tar(path, magic, Gate(gate.archive, gate.limit, False, gate.wanted)) as (archive, stream):
         for member in archive:
             if member.isreg() and gate.relative(member.name) == origin:
-                return stream.content(member)
-    return gate.refuse(origin, "it was there and is not any more")
+                yield from stream.content(member)
+                return
+    gate.refuse(origin, "it was there and is not any more")
 
 
 # Zips
@@ -252,7 +275,7 @@ def _admit_zip(archive: zipfile.ZipFile, info: zipfile.ZipInfo, gate: Gate) -> t
     return name, kind, target
 
 
-def _read_zip(path: Path, gate: Gate) -> Iterator[Entry]:
+def _read_zip(path: Path, gate: Gate) -> Iterator[tuple[Entry, Content]]:
     with zipfile.ZipFile(path) as archive:
         for info in archive.infolist():
             admitted = _admit_zip(archive, info, gate)
@@ -260,8 +283,14 @@ def _read_zip(path: Path, gate: Gate) -> Iterator[Entry]:
                 continue
             name, kind, target = admitted
             executable = bool(info.external_attr >> 16 & 0o111)
-            content = archive.read(info) if kind == "file" else b""
-            yield Entry(name, kind, executable or kind == "folder", content, target)
+            content = _zip_content(archive, info) if kind == "file" else ()
+            yield Entry(name, kind, executable or kind == "folder", target=target), content
+
+
+def _zip_content(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:
+    with archive.open(info) as stream:
+        while data := stream.read(_PIECE):
+            yield data
 
 
 @contextlib.contextmanager
@@ -276,6 +305,11 @@ def _damage_named(archive: str) -> Iterator[None]:
         if error.errno is not None and type(error).__name__ != "BadGzipFile":
             raise
         raise _damaged(archive, error) from error
+
+
+def _named(archive: str, content: Content) -> Iterator[bytes]:
+    with _damage_named(archive):
+        yield from content
 
 
 def _damaged(archive: str, error: Exception) -> UnsafeArchive:

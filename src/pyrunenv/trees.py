@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from pyrunenv import ustar
 
 if TYPE_CHECKING:
-    from pyrunenv.archives import Entry
+    from pyrunenv.archives import Content, Entry
 
 _NEW = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 _BY_HANDLE = {os.chmod, os.utime} <= os.supports_fd
@@ -37,23 +37,24 @@ def extract_tree(tar: Path, folder: Path) -> None:
     :func:`pyrunenv.archives.read_archive`.
     """
     with tar.open("rb", buffering=1 << 18) as stream:
-        _lay_out(ustar.read(stream), folder)
+        _lay_out(((member, (member.content,)) for member in ustar.read(stream)), folder)
 
 
-def write_tree(entries: Iterable[Entry], folder: Path, mtime: int) -> None:
+def write_tree(entries: Iterable[tuple[Entry, Content]], folder: Path, mtime: int) -> None:
     """Write entries that were found safe into ``folder``, as :func:`extract_tree` does, with one time for all."""
-    _lay_out(
-        (ustar.Member(e.path, e.kind, 0o755 if e.executable else 0o644, mtime, e.content, e.target) for e in entries),
-        folder,
+    members = (
+        (ustar.Member(e.path, e.kind, 0o755 if e.executable else 0o644, mtime, b"", e.target), content)
+        for e, content in entries
     )
+    _lay_out(members, folder)
 
 
-def _lay_out(members: Iterable[ustar.Member], folder: Path) -> None:
+def _lay_out(members: Iterable[tuple[ustar.Member, Content]], folder: Path) -> None:
     top = os.path.join(folder, "")  # noqa: PTH118 - a Path each would cost more than the writing
     made = {""}
     files = _Files()
     last = 0
-    for member in members:
+    for member, content in members:
         name, last = member.name, max(last, member.mtime)
         _make_folders(top, name if member.kind == "folder" else name.rpartition("/")[0], made)
         if member.kind == "link":
@@ -61,7 +62,7 @@ def _lay_out(members: Iterable[ustar.Member], folder: Path) -> None:
             if os.utime in os.supports_follow_symlinks:
                 os.utime(top + name, (member.mtime, member.mtime), follow_symlinks=False)
         elif member.kind == "file":
-            files.write(top + name, member)
+            files.write(top + name, member.mode, member.mtime, content)
     for name in sorted(made - {""}, reverse=True):
         os.utime(top + name, (last, last))
 
@@ -76,14 +77,15 @@ class _Files:
     def __init__(self) -> None:
         self._given: dict[int, bool] = {}
 
-    def write(self, path: str, member: ustar.Member) -> None:
-        """Make a file with a member's content, mode and time."""
-        mode, times = member.mode, (member.mtime, member.mtime)
+    def write(self, path: str, mode: int, mtime: int, content: Content) -> None:
+        """Make a file with this content, mode and time."""
+        times = (mtime, mtime)
         handle = os.open(path, _NEW, mode)
         try:
-            left = memoryview(member.content)
-            while left:
-                left = left[os.write(handle, left) :]
+            for piece in content:
+                left = memoryview(piece)
+                while left:
+                    left = left[os.write(handle, left) :]
             if mode not in self._given:  # the umask, or the folder's default ACL, is the same for all files of a tree
                 self._given[mode] = stat.S_IMODE(os.fstat(handle).st_mode) == mode
             if _BY_HANDLE:

@@ -49,9 +49,7 @@ app = App(
     name="pyrunenv",
     help="Portable, locked, offline Python run environments for five platforms.",
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="""\b
-Example: pyrunenv build 3.12.10 --all-platforms --locked
-Exit status: 0 done, 1 failures or findings, 2 usage, 3 to 12 what failed.""",
+    epilog="Example: pyrunenv build 3.12.10 --all-platforms --locked",
 )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import typer
-from typer.core import TyperArgument, TyperCommand
+from typer.core import TyperArgument, TyperCommand, TyperGroup
 
 
 class Command(TyperCommand):
@@ -28,11 +28,24 @@ class Command(TyperCommand):
         return [(p.metavar or str(p.name).upper(), p.help or "") for p in found]
 
 
+class Group(TyperGroup):
+    """Shows one option of shell completion, the one that people want."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        found = super().get_params(ctx)
+        for param in found:
+            if param.name == "show_completion":
+                setattr(param, "hidden", True)  # noqa: B010 - not all kinds of parameters have it
+        return found
+
+
 class App(typer.Typer):
     """A group of commands of this shape; each has a summary for the group's list, and an example."""
 
     def __init__(self, **given: Any) -> None:
-        super().__init__(rich_markup_mode=None, no_args_is_help=True, pretty_exceptions_enable=False, **given)
+        super().__init__(
+            cls=Group, rich_markup_mode=None, no_args_is_help=True, pretty_exceptions_enable=False, **given
+        )
 
     def add(self, name: str, summary: str, example: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
         """Add a function as a command; ``example`` is what stands behind ``pyrunenv``."""

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pyrunenv.archives import LIMIT, read_archive
+from pyrunenv.archives import LIMIT, stream_archive
 from pyrunenv.bundle.listing import Listing, scan
 from pyrunenv.bundle.place import place_lock, remove_stale, replace_folder, temporary_sibling, written
 from pyrunenv.errors import PullError
@@ -103,7 +103,7 @@ def unpack(archive: Path, building: Path, platform: str, name: str) -> None:
     windows = PLATFORMS[platform].windows
     limit = min(_LARGEST, max(LIMIT, 50 * archive.stat().st_size))
     building.mkdir()
-    write_tree(read_archive(archive, limit_bytes=limit, windows=windows, name=name), building, mtime=EPOCH)
+    write_tree(stream_archive(archive, limit_bytes=limit, windows=windows, name=name), building, mtime=EPOCH)
 
 
 def _as_wanted(folder: Path, record: Record) -> bool:

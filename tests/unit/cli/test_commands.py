@@ -44,6 +44,7 @@ STATUSES = {
     errors.PyrunenvError: 1, errors.UsageError: 2, errors.ConfigError: 3, errors.LockError: 4, errors.FetchError: 5,
     errors.CacheError: 5, errors.UnsafeArchive: 6, errors.InterpreterError: 7, errors.AssembleError: 8,
     errors.WriteError: 8, errors.Busy: 1, errors.ProcessFailed: 9, errors.TargetsFailed: 1, errors.WheelError: 10,
+    errors.PublishError: 11, errors.PullError: 12,
 }  # fmt: skip
 
 
