@@ -14,8 +14,9 @@ import stat
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,63 @@ def atomic_path(path: Path) -> Iterator[Path]:
     finally:
         if handle is not None:
             os.close(handle)
+
+
+@dataclass(frozen=True)
+class Replacement:
+    """A file that is to be another; ``before`` is None for one that is not there yet."""
+
+    path: Path
+    before: bytes | None
+    after: bytes
+
+
+def replace_all(replacements: Sequence[Replacement]) -> None:
+    """Replace files in their order, all of them or none.
+
+    All is on the disk before the first is replaced, the old content included. Raises WriteError, also where a file is
+    another by now; nothing is replaced then.
+    """
+    with ExitStack() as stack:
+        try:
+            staged = [(each, _staged(stack, each.path, each.after), _backup(stack, each)) for each in replacements]
+            put: list[tuple[Path, Path | None]] = []
+            try:
+                for each, new, old in staged:
+                    if (each.path.read_bytes() if each.path.exists() else None) != each.before:
+                        raise WriteError(
+                            f"{each.path} was changed by somebody else meanwhile", hint="nothing was written; try again"
+                        )
+                    put.append((each.path, old))
+                    new.replace(each.path)
+            except BaseException:
+                for path, old in reversed(put):
+                    old.replace(path) if old is not None else path.unlink(missing_ok=True)
+                raise
+        except OSError as error:
+            raise WriteError(
+                f"cannot write {error.filename2 or error.filename}: {error.strerror or error}",
+                hint="nothing was changed; make it writable, or make room, and run again",
+            ) from error
+
+
+def _backup(stack: ExitStack, each: Replacement) -> Path | None:
+    return None if each.before is None else _staged(stack, each.path, each.before)
+
+
+def _staged(stack: ExitStack, path: Path, content: bytes) -> Path:
+    """Write a temporary sibling, which is removed in the end if it is still there."""
+    _remove_abandoned(path)
+    handle, temporary = _claim(path)
+    stack.callback(temporary.unlink, missing_ok=True)
+    if handle is not None:
+        stack.callback(os.close, handle)
+    with temporary.open("wb") as out:
+        out.write(content)
+        out.flush()
+        os.fsync(out.fileno())
+    temporary.chmod(0o644)
+    return temporary
 
 
 def _claim(path: Path) -> tuple[int | None, Path]:

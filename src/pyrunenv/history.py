@@ -30,7 +30,7 @@ def state(environment: Environment, word: str) -> Mapping[str, Held]:
         return _folder(path)
     if path.is_file():
         return _file(path)
-    commit = _commit(environment.folder, word) or _commit_of_version(environment.folder, word)
+    commit = commit_of(environment.folder, word) or _commit_of_version(environment.folder, word)
     if commit is None:
         raise UsageError(f"`{word}` names no state of {environment.full_version}", hint=f"give {_WAYS}")
     return dict(_at(environment.folder, commit))
@@ -64,25 +64,25 @@ def _at(folder: Path, commit: str) -> Iterator[tuple[str, Held]]:
     """The locks of a commit; one of another format is passed over by whoever reads it."""
     for key in PLATFORMS:
         name = f"pylock.{key}.toml"
-        text = _git(folder, "show", f"{commit}:./{name}")
+        text = git(folder, "show", f"{commit}:./{name}")
         if text is not None:
             lock = pylock.parse(text, Path(f"{commit[:12]}:{name}"))
             yield key, held(lock)
 
 
-def _commit(folder: Path, word: str) -> str | None:
+def commit_of(folder: Path, word: str) -> str | None:
     """The commit of a revision as git takes it."""
     if word.startswith("-"):
         return None
-    found = _git(folder, "rev-parse", "--verify", "--quiet", f"{word}^{{commit}}")
+    found = git(folder, "rev-parse", "--verify", "--quiet", f"{word}^{{commit}}")
     return found.strip() if found else None
 
 
 def _commit_of_version(folder: Path, version: str) -> str | None:
     """The newest commit at which package.json had a version."""
-    for commit in (_git(folder, "log", "--format=%H", "--", PACKAGE) or "").split():
+    for commit in (git(folder, "log", "--format=%H", "--", PACKAGE) or "").split():
         try:
-            package = json.loads(_git(folder, "show", f"{commit}:./{PACKAGE}") or "null")
+            package = json.loads(git(folder, "show", f"{commit}:./{PACKAGE}") or "null")
         except ValueError:
             continue
         if isinstance(package, dict) and package.get("version") == version:
@@ -92,14 +92,14 @@ def _commit_of_version(folder: Path, version: str) -> str | None:
 
 def _last_with(folder: Path, commit: str) -> str:
     """The last commit before package.json changed again: locks may have been committed after the version."""
-    later = (_git(folder, "log", "--format=%H", "--reverse", f"{commit}..HEAD", "--", PACKAGE) or "").split()
+    later = (git(folder, "log", "--format=%H", "--reverse", f"{commit}..HEAD", "--", PACKAGE) or "").split()
     if not later:
         return "HEAD"
-    parent = _git(folder, "rev-parse", "--verify", "--quiet", f"{later[0]}^")
+    parent = git(folder, "rev-parse", "--verify", "--quiet", f"{later[0]}^")
     return parent.strip() if parent else commit
 
 
-def _git(folder: Path, *words: str) -> str | None:
+def git(folder: Path, *words: str) -> str | None:
     """What git prints, or None where it refuses; raises UsageError without git."""
     try:
         done = process.run(["git", "-C", str(folder), *words], check=False)

@@ -19,6 +19,7 @@ import typer
 from pyrunenv import process
 from pyrunenv.cli import (
     build,
+    bump,
     cache,
     catalogue,
     cleanup,
@@ -104,6 +105,7 @@ _COMMANDS: tuple[tuple[str, Callable[..., int], str, str], ...] = (
     ("remove", roots.remove, "Take roots out, lock, show what changed.", "remove 3.12.10 polars"),
     ("lock", lock.lock, "Write the locks of all platforms.", "lock 3.12.10 --upgrade-package numpy"),
     ("build", build.build, "Turn environments into packed bundles.", "build 3.12.10 --all-platforms --locked"),
+    ("bump", bump.bump, "Raise versions of what changed.", "bump 3.12.10 -m 'Scanpy 1.12, faster reads'"),
     ("publish", publish.publish, "Upload archives, then the catalogue.", "publish --storage-url s3://bucket/runenv"),
     ("pull", pull.pull, "Get a published environment.", "pull 3.12.10@1.5.0 --from s3://bucket/runenv --to ./env"),
     ("list", listing.list_environments, "Show how far each target is.", "list --json"),
