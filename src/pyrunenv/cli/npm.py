@@ -64,7 +64,9 @@ def publish(
     registry: Annotated[
         str | None, typer.Option("--registry", metavar="URL", help="Where to. Default: what .npmrc says.")
     ] = None,
-    tag: Annotated[str | None, typer.Option("--tag", metavar="TAG", help="The tag to put on it. Default: latest.")] = None,
+    tag: Annotated[
+        str | None, typer.Option("--tag", metavar="TAG", help="The tag to put on it. Default: latest.")
+    ] = None,
     access: Annotated[
         Literal["public", "restricted"] | None, typer.Option("--access", help="Who may see a new package.")
     ] = None,
