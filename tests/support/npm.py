@@ -49,7 +49,7 @@ def archive(package: Package, platform: str) -> bytes:
     return f"{package.name} {package.version} {platform}".encode()
 
 
-def manifest(package: Package, platform: str, **other: Any) -> dict[str, Any]:
+def manifest(package: Package, platform: str, /, **other: Any) -> dict[str, Any]:
     """What of a manifest decides whether its archive may be published."""
     content = archive(package, platform)
     return {
