@@ -23,7 +23,7 @@ from pyrunenv.packing.tree import Member, members
 T = TypeVar("T")
 
 # Magic, deflate, no flags, no time, no hint on the level, unknown system: nothing that differs between hosts.
-_GZIP_HEADER = b"\x1f\x8b\x08\0" + bytes(4) + b"\0\xff"
+GZIP_HEADER = b"\x1f\x8b\x08\0" + bytes(4) + b"\0\xff"
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def pack_members(found: list[Member], archive: Path, *, mtime: int, jobs: int) -
             out.update(block)
             _write_all(raw, block)
 
-        write([_GZIP_HEADER])
+        write([GZIP_HEADER])
         for data, compressed in _tar_stream(found, mtime):
             tar.update(data)
             for block in blocks.compressed(data) if compressed else blocks.plain(data):

@@ -29,6 +29,7 @@ from pyrunenv.cli import (
     graph,
     listing,
     lock,
+    npm,
     outdated,
     publish,
     pull,
@@ -122,6 +123,7 @@ app.add_typer(configs.app, name="config")
 app.add_typer(catalogue.app, name="catalogue")
 app.add_typer(cache.app, name="cache")
 app.add_typer(wheels.app, name="wheel")
+app.add_typer(npm.app, name="npm")
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -126,11 +126,14 @@ def _address(package: Package, platform: str) -> str:
 def depended_version(catalogue: CataloguePackage, package: Package) -> str | None:
     """Return the exact version the catalogue depends on; a ``workspace:`` range of pnpm is the package's own."""
     given = catalogue.dependencies.get(package.name)
-    if given is None:
-        return None
+    return None if given is None else exact_version(given, package)
+
+
+def exact_version(given: str, package: Package | None) -> str | None:
+    """Return the exact version that a dependency on a package of the workspace (None: it is not one) means, if any."""
     if given.startswith("workspace:"):
         inner = given.removeprefix("workspace:")
-        return package.version if inner in ("*", "^", "~", package.version) else None
+        return package.version if package and inner in ("*", "^", "~", package.version) else None
     return given if _EXACT.fullmatch(given) else None
 
 

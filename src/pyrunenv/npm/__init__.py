@@ -1,0 +1,1 @@
+"""npm packages of environments and of the catalogue, made and published without node."""
