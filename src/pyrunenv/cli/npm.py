@@ -81,13 +81,22 @@ def publish(
 
     What is there already is not sent again; a version that is there with other content is an error.
     """
-    from pyrunenv.npm import run
-
     console = Console()
     secrets.register(otp)
     workspace, start = options.open_workspace(folder, console, verbose=verbose, quiet=quiet)
-    found, catalogue = run.chosen(workspace, environments or (), start)
-    registries = _Registries(workspace, registry, otp)
+    to = _Registries(workspace, registry, otp)
+    return send(workspace, environments or (), start, console, to, storage_url, dry_run, tag=tag, access=access)
+
+
+def send(
+    workspace: Workspace, environments: Sequence[str], start: Path, console: Console, registries: _Registries | None = None,
+    storage_url: str | None = None, dry_run: bool = False, *, tag: str | None = None, access: str | None = None,
+) -> int:  # fmt: skip
+    """Publish the packages of environments and, with all of them, the catalogue's; show what was done."""
+    from pyrunenv.npm import run
+
+    found, catalogue = run.chosen(workspace, environments, start)
+    registries = registries or _Registries(workspace, None, None)
     storage = _Storage(storage_url, required=True)
     packed = run.tarballs(
         workspace, found, catalogue=catalogue, manifest_of=storage.manifest_of, check_published=storage.lacking

@@ -33,6 +33,9 @@ def publish(
     share: Annotated[
         bool, typer.Option("--share", help="Put each wheel by its digest as well: clients fetch only what they lack.")
     ] = False,
+    npm: Annotated[
+        bool, typer.Option("--npm", help="Publish the npm packages after it, as `npm publish` does.")
+    ] = False,
     sign: Annotated[
         str | None,
         typer.Option("--sign", metavar="KEY", help="An Ed25519 key (PEM) to sign with. [PYRUNENV_SIGNING_KEY]"),
@@ -64,6 +67,10 @@ def publish(
             shown.expect("upload", sum(parcel.size for parcel in found))
             report = publisher.run(workspace, chosen, found)
     _summary(report, console)
+    if npm and not dry_run and not report.failures and not report.waiting:
+        from pyrunenv.cli.npm import send
+
+        return send(workspace, environments or (), start, console, storage_url=storage_url)
     # what another machine has built is waited for without complaint where this run was asked for a part
     return _outcome(report, console, whole=not (environments or platform))
 

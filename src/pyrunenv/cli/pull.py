@@ -12,15 +12,10 @@ from pyrunenv import platforms
 from pyrunenv.cli import options
 from pyrunenv.cli.console import Console, set_verbosity
 from pyrunenv.cli.progress import bars, fetching
-from pyrunenv.errors import UsageError
 
 if TYPE_CHECKING:
-    from pyrunenv.fetch.cache import Cache
-    from pyrunenv.fetch.download import Fetcher
     from pyrunenv.publish.signing import TrustedKey
-    from pyrunenv.pull.resolve import Asked, Chosen
 
-FROM = "PYRUNENV_FROM"
 TRUST = "PYRUNENV_TRUST"
 
 
@@ -37,7 +32,9 @@ def pull(
     ] = None,
     source: Annotated[
         str | None,
-        typer.Option("--from", metavar="FROM", help=f"A catalogue's npm package, a storage URL, an archive. [{FROM}]"),
+        typer.Option(
+            "--from", metavar="FROM", help="A catalogue's npm package, a storage URL, an archive. [PYRUNENV_FROM]"
+        ),
     ] = None,
     trust: Annotated[
         str | None, typer.Option("--trust", metavar="KEY", help=f"A public key that must have signed it. [{TRUST}]")
@@ -58,14 +55,19 @@ def pull(
     from pyrunenv.pull.resolve import Asked
     from pyrunenv.pull.run import pull as get
     from pyrunenv.pull.venv import make_venv
+    from pyrunenv.pull.where import FROM, Finder
 
     console = Console()
     set_verbosity(verbose, quiet)
     asked = Asked.parse(environment)
     wanted = platforms.platform(platform) if platform else platforms.host()
-    key = _trusted(trust or os.environ.get(TRUST))
     with bars(console) as shown, fetching(bars=shown) as (cache, fetcher):
-        chosen = _choose(asked, wanted.key, source or os.environ.get(FROM), key, folder, cache, fetcher, console)
+        finder = Finder(cache, fetcher, (folder or Path()).resolve(), _trusted(trust or os.environ.get(TRUST)))
+        given = source or os.environ.get(FROM)
+        told = finder.find(asked, wanted.key, given)
+        if not told.vouched:
+            console.warn(f"nothing beside {given} tells what it should be: it is taken as it is")
+        chosen = told.chosen
         shown.expect("download", chosen.archive.size)
         pulled = get(chosen, cache, to.absolute() if to else None, force=force)
     console.note(f"{chosen} {'is there already' if pulled.reused else 'was unpacked'}")
@@ -82,62 +84,3 @@ def _trusted(given: str | None) -> TrustedKey | None:
     from pyrunenv.publish.signing import load_trusted_key
 
     return load_trusted_key(given)
-
-
-def _choose(
-    asked: Asked, platform: str, given: str | None, key: TrustedKey | None, folder: Path | None, cache: Cache,
-    fetcher: Fetcher, console: Console,
-) -> Chosen:  # fmt: skip
-    """Find the archive, by what --from names: an archive, a storage, or else a catalogue's npm package."""
-    from pyrunenv.pull.resolve import check_signed, choose
-    from pyrunenv.pull.single import choose_archive
-    from pyrunenv.pull.sources import Web, open_source
-
-    place, catalogue = _place(given, folder)
-    base, _, name = place.rpartition("/")
-    if name.endswith((".tgz", ".zip")):
-        path = _local(place)
-        told = choose_archive(asked, platform, Web(base, fetcher), name, path)
-        if key is not None:
-            check_signed(told.chosen, key)
-        elif not told.vouched:
-            console.warn(f"nothing beside {place} tells what it should be: it is taken as it is")
-        return told.chosen
-    return choose(asked, platform, open_source(place, cache, fetcher), catalogue, key)
-
-
-def _place(given: str | None, folder: Path | None) -> tuple[str, str | None]:
-    """Return a URL and the npm name of a catalogue, as far as they are known; raises UsageError without a URL."""
-    if given is None:
-        return _of_workspace(folder)
-    url, _, catalogue = given.partition("#")
-    if "://" in url:
-        return url, catalogue or None
-    if Path(url).exists():
-        return Path(url).absolute().as_uri(), catalogue or None
-    raise UsageError(
-        f"`{given}` is neither a URL nor a file or folder that is there", hint="--from names where to look"
-    )
-
-
-def _of_workspace(folder: Path | None) -> tuple[str, str | None]:
-    """Where the environments of the workspace around are downloaded from, and its catalogue."""
-    from pyrunenv.config.workspace import find_root, load_workspace
-
-    hint = f"say where to look with --from, or set {FROM}"
-    try:
-        workspace = load_workspace(find_root((folder or Path()).resolve()))
-    except UsageError:
-        raise UsageError("no catalogue is named, and there is no workspace here", hint=hint) from None
-    registries = {environment.package.registry for environment in workspace.environments}
-    urls = {registry.download_url or registry.storage() for registry in registries}
-    url = next(iter(urls), None)
-    if len(urls) != 1 or url is None or workspace.catalogue_package is None:
-        raise UsageError("the workspace does not tell where its environments are downloaded from", hint=hint)
-    return url, workspace.catalogue_package.name
-
-
-def _local(url: str) -> Path | None:
-    from pyrunenv.fetch.session import file_path
-
-    return file_path(url) if url.startswith("file:") else None

@@ -119,7 +119,7 @@ class _Gathered:
         if here is not None and there not in (None, here):
             self.refuse("its manifest in storage is of another build of this version", platform)
         try:
-            check_manifest(_parsed(content), package, platform)
+            check_manifest(_parsed(content), package.name, package.version, platform)
         except ValueError as error:
             self.refuse(str(error), platform)
         self._files[path.relative_to(self._folder).as_posix()] = content

@@ -172,7 +172,7 @@ def _published(storage: Storage, package: Package, platform: str) -> PublishedAr
         contents = json.loads(manifest)
     except ValueError:
         raise ValueError("its manifest in storage cannot be read") from None
-    check_manifest(contents, package, platform)
+    check_manifest(contents, package.name, package.version, platform)
     if contents["archive"]["size"] != size:
         raise ValueError(f"its archive in storage has {size} bytes, and {contents['archive']['size']} in its manifest")
     paper = PublishedFile(address=beside(address)["manifest.json"], size=len(manifest), sha256=sha256_bytes(manifest))

@@ -71,7 +71,7 @@ def parcels(targets: Iterable[Target]) -> list[Parcel]:
     return found
 
 
-def check_manifest(manifest: Any, package: Package, platform: str) -> None:
+def check_manifest(manifest: Any, name: str, version: str, platform: str) -> None:
     """Raise ValueError with the reason why what a manifest tells of cannot be this version's archive."""
     try:
         told = (manifest["package"]["name"], manifest["package"]["version"], manifest["platform"])
@@ -79,7 +79,7 @@ def check_manifest(manifest: Any, package: Package, platform: str) -> None:
         size, sha256 = manifest["archive"]["size"], manifest["archive"]["sha256"]
     except (KeyError, TypeError) as error:
         raise ValueError(f"its manifest cannot be read ({error})") from None
-    if told != (package.name, package.version, platform):
+    if told != (name, version, platform):
         raise ValueError(f"its manifest is of {told[0]} {told[1]} on {told[2]}")
     if not publishable:
         raise ValueError("; ".join(because) or "its manifest says that it must not be")
@@ -105,7 +105,7 @@ def _parcel(target: Target) -> Parcel:
         manifest = json.loads(content)
     except ValueError as error:
         raise ValueError(f"its manifest cannot be read ({error})") from None
-    check_manifest(manifest, package, platform)
+    check_manifest(manifest, package.name, package.version, platform)
     archive = folder / archive_name(package, target.platform)
     if archive.name != stamp.archive[0] or manifest["archive"]["size"] != stamp.archive[1]:
         raise ValueError("its manifest tells of another archive")

@@ -173,7 +173,8 @@ class Sender:
     def _check_manifest(self, parcel: Parcel, address: str, content: bytes) -> None:
         try:
             manifest = json.loads(content)
-            check_manifest(manifest, parcel.package, parcel.target.platform.key)
+            package = parcel.package
+            check_manifest(manifest, package.name, package.version, parcel.target.platform.key)
             if manifest["archive"]["sha256"] != parcel.sha256:
                 raise ValueError(f"it tells of an archive with the sha256 {manifest['archive']['sha256']}")
         except ValueError as error:
