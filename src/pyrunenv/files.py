@@ -94,11 +94,17 @@ def replace_all(replacements: Sequence[Replacement]) -> None:
     """Replace files in their order, all of them or none.
 
     All is on the disk before the first is replaced, the old content included. Raises WriteError, also where a file is
-    another by now; nothing is replaced then.
+    another by now; nothing is replaced then. What a run left that was killed is removed, of equal files too.
     """
+    for each in replacements:
+        _remove_abandoned(each.path)
     with ExitStack() as stack:
         try:
-            staged = [(each, _staged(stack, each.path, each.after), _backup(stack, each)) for each in replacements]
+            staged = [
+                (each, _staged(stack, each.path, each.after), _backup(stack, each))
+                for each in replacements
+                if each.before != each.after
+            ]
             put: list[tuple[Path, Path | None]] = []
             try:
                 for each, new, old in staged:
@@ -125,7 +131,6 @@ def _backup(stack: ExitStack, each: Replacement) -> Path | None:
 
 def _staged(stack: ExitStack, path: Path, content: bytes) -> Path:
     """Write a temporary sibling, which is removed in the end if it is still there."""
-    _remove_abandoned(path)
     handle, temporary = _claim(path)
     stack.callback(temporary.unlink, missing_ok=True)
     if handle is not None:
