@@ -115,14 +115,24 @@ def replace_all(replacements: Sequence[Replacement]) -> None:
                     put.append((each.path, old))
                     new.replace(each.path)
             except BaseException:
-                for path, old in reversed(put):
-                    old.replace(path) if old is not None else path.unlink(missing_ok=True)
+                _put_back(put)
                 raise
         except OSError as error:
             raise WriteError(
                 f"cannot write {error.filename2 or error.filename}: {error.strerror or error}",
                 hint="nothing was changed; make it writable, or make room, and run again",
             ) from error
+
+
+def _put_back(put: Sequence[tuple[Path, Path | None]]) -> None:
+    left = []
+    for path, old in reversed(put):
+        try:
+            old.replace(path) if old is not None else path.unlink(missing_ok=True)
+        except OSError as error:
+            left.append(f"{path}: {error.strerror or error}")
+    if left:
+        raise WriteError("files that were replaced cannot be put back", notes=left, hint="run again, which finishes it")
 
 
 def _backup(stack: ExitStack, each: Replacement) -> Path | None:
