@@ -94,11 +94,17 @@ def replace_all(replacements: Sequence[Replacement]) -> None:
     """Replace files in their order, all of them or none.
 
     All is on the disk before the first is replaced, the old content included. Raises WriteError, also where a file is
-    another by now; nothing is replaced then.
+    another by now; nothing is replaced then. What a run left that was killed is removed, of equal files too.
     """
+    for each in replacements:
+        _remove_abandoned(each.path)
     with ExitStack() as stack:
         try:
-            staged = [(each, _staged(stack, each.path, each.after), _backup(stack, each)) for each in replacements]
+            staged = [
+                (each, _staged(stack, each.path, each.after), _backup(stack, each))
+                for each in replacements
+                if each.before != each.after
+            ]
             put: list[tuple[Path, Path | None]] = []
             try:
                 for each, new, old in staged:
@@ -109,8 +115,7 @@ def replace_all(replacements: Sequence[Replacement]) -> None:
                     put.append((each.path, old))
                     new.replace(each.path)
             except BaseException:
-                for path, old in reversed(put):
-                    old.replace(path) if old is not None else path.unlink(missing_ok=True)
+                _put_back(put)
                 raise
         except OSError as error:
             raise WriteError(
@@ -119,13 +124,23 @@ def replace_all(replacements: Sequence[Replacement]) -> None:
             ) from error
 
 
+def _put_back(put: Sequence[tuple[Path, Path | None]]) -> None:
+    left = []
+    for path, old in reversed(put):
+        try:
+            old.replace(path) if old is not None else path.unlink(missing_ok=True)
+        except OSError as error:
+            left.append(f"{path}: {error.strerror or error}")
+    if left:
+        raise WriteError("files that were replaced cannot be put back", notes=left, hint="run again, which finishes it")
+
+
 def _backup(stack: ExitStack, each: Replacement) -> Path | None:
     return None if each.before is None else _staged(stack, each.path, each.before)
 
 
 def _staged(stack: ExitStack, path: Path, content: bytes) -> Path:
     """Write a temporary sibling, which is removed in the end if it is still there."""
-    _remove_abandoned(path)
     handle, temporary = _claim(path)
     stack.callback(temporary.unlink, missing_ok=True)
     if handle is not None:

@@ -112,8 +112,10 @@ def _files(target: Target) -> str | None:
 def _facts(target: Target, lock: Lock) -> Iterator[tuple[str, str]]:
     package, interpreter = target.environment.package, lock.interpreter
     yield "Python", interpreter.version
-    build = (interpreter.source, interpreter.build, (interpreter.sha256 or "")[:12])
-    yield "the interpreter's build", " ".join(part for part in build if part)
+    if interpreter.source == "local" or interpreter.build or interpreter.sha256:
+        # a build's date stands for its archives, which are others on each platform
+        which = interpreter.build or (interpreter.sha256 or "")[:12]
+        yield "the interpreter's build", f"{interpreter.source} {which}".strip()
     floor = {"linux": f"glibc {lock.floors.glibc}", "macosx": f"macOS {lock.floors.macos}"}
     yield "the floor", floor.get(target.platform.system, "none")
     yield "the npm name", package.name

@@ -84,8 +84,8 @@ class Changelog:
             for index, token in enumerate(tokens)
             if token.type == "heading_open" and token.tag in ("h1", "h2") and token.map and token.level == 0
         ]
-        ends = [start for start, _ in found[1:]] + [len(self._lines)]
-        for (start, title), end in zip(found, ends, strict=True):
+        starts = [*(start for start, _ in found), len(self._lines)]
+        for (start, title), end in zip(found, starts[1:], strict=True):
             match = _HEADING.match(title)
             yield Entry(match[1] if match and semver.Version.is_valid(match[1]) else None, start, end)
 

@@ -90,10 +90,14 @@ class Committed:
         tree = to / "tree"
         tree.mkdir()
         command = ["git", "-c", "core.hooksPath=/dev/null", "-c", "core.sparseCheckout=false", f"--git-dir={place}",
-                   f"--work-tree={tree}", "checkout", "--quiet", commit, "--", *(f":(top,literal){prefix}{n}" for n in there)]  # fmt: skip
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+                   f"--work-tree={tree}"]  # fmt: skip
+        env = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+        env["GIT_INDEX_FILE"] = str(to / "index")
         try:
-            process.run(command, cwd=tree, env={**kept, "GIT_INDEX_FILE": str(to / "index")})
+            # all of it, since .gitattributes of any folder above may say how files are to be written
+            process.run([*command, "read-tree", commit], cwd=tree, env=env)
+            process.run([*command, "checkout", "--quiet", "--", *(f":(top,literal){prefix}{name}" for name in there)],
+                        cwd=tree, env=env)  # fmt: skip
         except ProcessFailed as error:
             raise PublishError(f"git cannot give commit {commit[:8]}", notes=error.notes, hint=_SINCE) from None
         return tree / prefix

@@ -53,7 +53,12 @@ class Plan:
     doubts: list[str] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)
     replacements: list[Replacement] = field(default_factory=list)
-    """In the order in which they are to be put: a version comes after all that tells of it."""
+    """In the order in which they are to be put: a version comes after all that tells of it. Some are as they were."""
+
+    @property
+    def changed(self) -> list[Path]:
+        """The files that are to be others."""
+        return [each.path for each in self.replacements if each.before != each.after]
 
 
 def plan(workspace: Workspace, chosen: Sequence[Environment], bases: Bases, wish: Wish) -> Plan:
@@ -80,7 +85,6 @@ def plan(workspace: Workspace, chosen: Sequence[Environment], bases: Bases, wish
         version = catalogue.step.after if catalogue else None
         made.replacements.append(_package(workspace.catalogue, version, dependencies))
     made.bumps += [catalogue] if catalogue else []
-    made.replacements = [each for each in made.replacements if each.before != each.after]
     return made
 
 

@@ -82,10 +82,10 @@ def _tell(made: Plan, console: Console, *, dry_run: bool) -> None:
     if made.bumps:
         rows = [(bump.name, bump.step.before, bump.step.after, in_short(bump.reasons)) for bump in made.bumps]
         console.table(("environment", "from", "to", "why"), rows)
-    elif not made.replacements:
+    elif not made.changed:
         console.note("nothing changed: no version is to be raised")
-    for each in made.replacements:
-        console.note(f"{'would change' if dry_run else 'changed'}  {each.path.parent.name}/{each.path.name}")
+    for path in made.changed:
+        console.note(f"{'would change' if dry_run else 'changed'}  {path.parent.name}/{path.name}")
     if dry_run:
         for bump in made.bumps:
             console.result(f"\n{bump.name} {bump.step.after}\n\n{bump.entry}")

@@ -17,6 +17,7 @@ COMMANDS = {
     (): ("new", "outdated", "doctor", "--log-format", "--install-completion", "add", "remove", "lock", "build", "list", "why", "tree", "config", "cache", "wheel", "--version"),
     ("add",): ("--platform", "--beside", "--unpinned", "--no-lock", "--dry-run", "--jobs", "--workspace", "--quiet"),
     ("remove",): ("--platform", "--no-lock", "--dry-run", "--jobs", "--workspace", "--quiet"),
+    ("bump",): ("--part", "--message", "--since", "--dry-run", "--workspace", "--quiet"),
     ("why",): ("--platform", "--json", "--workspace", "--lenient"),
     ("tree",): ("--platform", "--depth", "--json", "--workspace", "--lenient"),
     ("lock",): ("--platform", "--check", "--jobs", "--workspace", "--lenient", "--verbose", "--quiet"),
