@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
+
+from pyrunenv import secrets
+
+
+@pytest.fixture(autouse=True)
+def _no_secret_stays() -> Iterator[None]:
+    """What one test registers is not masked in the next."""
+    before = set(secrets._known)
+    yield
+    secrets._known.clear()
+    secrets._known.update(before)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

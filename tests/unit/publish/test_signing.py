@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +28,6 @@ ASKED: dict[str, Any] = {
     "name": "@scope/env", "version": "1.2.0", "platform": "linux-x64", "address": "software/scope/env/main/1.2.0-linux-x64.tgz",
 }  # fmt: skip
 DIGESTS = {ASKED["address"]: "a" * 64, f"{ASKED['address']}.manifest.json": "b" * 64}
-
-
-@pytest.fixture(autouse=True)
-def no_secrets_stay() -> Iterator[None]:
-    """What one test registers is not masked in the next."""
-    before = set(secrets._known)
-    yield
-    secrets._known.clear()
-    secrets._known.update(before)
 
 
 def private_pem(key: Any, password: bytes | None = None) -> str:
