@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,14 +27,15 @@ class Papers:
     workspace: Path
     key: SigningKey | None = None
 
-    def of(self, parcel: Parcel) -> Mapping[str, bytes]:
-        """Return the papers of an archive by their kind (:func:`pyrunenv.publish.release.beside`)."""
-        manifest, environment = parcel.contents, parcel.target.environment
-        lock = sha256_file(lock_path(environment.folder, parcel.target.platform.key))
+    def of(self, parcel: Parcel) -> Mapping[str, Callable[[], bytes]]:
+        """Return what writes the papers of an archive, by their kind (:func:`pyrunenv.publish.release.beside`)."""
+        environment = parcel.target.environment
+        lock = lock_path(environment.folder, parcel.target.platform.key)
+        wheelhouse = parcel.bundle / "packages"
         return {
-            "manifest.json": parcel.manifest,
-            "cdx.json": sbom(manifest, lambda name: read_metadata(parcel.bundle / "packages" / name)),
-            "provenance.json": provenance(manifest, parcel.address, lock, self.workspace),
+            "manifest.json": lambda: parcel.manifest,
+            "cdx.json": lambda: sbom(parcel.contents, lambda name: read_metadata(wheelhouse / name)),
+            "provenance.json": lambda: provenance(parcel.contents, parcel.address, sha256_file(lock), self.workspace),
         }
 
     def seal(self, parcel: Parcel, present: Mapping[str, PublishedFile]) -> Mapping[str, bytes]:

@@ -10,11 +10,13 @@ import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
 
 from pyrunenv.bundle.pack import pack_members
 from pyrunenv.packing.tree import Member, members
-from pyrunenv.publish.release import Document, content_address
+from pyrunenv.publish.release import Document, Sha256, Size, content_address
 
 if TYPE_CHECKING:
     from pyrunenv.publish.parcel import Parcel
@@ -27,14 +29,14 @@ _AT_A_TIME = 4
 class Part(Document):
     """Some bytes of an archive: sha256 in hexadecimal, size in bytes."""
 
-    sha256: str
-    size: int
+    sha256: Sha256
+    size: Size
 
 
 class Wheel(Part):
     """A wheel of the wheelhouse."""
 
-    file: str
+    file: Annotated[str, Field(pattern=r"^[^/\\\\]+\.whl$")]
 
 
 class Parts(Document):

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import PurePosixPath
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from pyrunenv.errors import PullError
@@ -43,18 +43,26 @@ class Document(BaseModel):
         return (self.model_dump_json(by_alias=True, exclude_none=True, indent=2) + "\n").encode()
 
 
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Size = Annotated[int, Field(ge=0)]
+# What becomes part of paths on a client's disk is checked here, whoever wrote the document.
+_Name = Annotated[str, Field(pattern=r"^(@[A-Za-z0-9~][A-Za-z0-9._~-]*/)?[A-Za-z0-9~][A-Za-z0-9._~-]*$")]
+_Version = Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?$")]
+_Platform = Annotated[str, Field(pattern=r"^(linux|macosx|windows)-(x64|aarch64)$")]
+
+
 class PublishedFile(Document):
     """A file in a storage: its address below the storage's top, size in bytes, sha256 in hexadecimal."""
 
     address: str
-    size: int
-    sha256: str
+    size: Size
+    sha256: Sha256
 
 
 class PublishedArchive(PublishedFile):
-    """An archive, and its manifest beside it."""
+    """An archive, and its manifest beside it, which one that was handed over alone has none of."""
 
-    manifest: PublishedFile
+    manifest: PublishedFile | None = None
 
 
 class Release(Document):
@@ -64,21 +72,21 @@ class Release(Document):
     """
 
     format: int = FORMAT
-    name: str
-    version: str
+    name: _Name
+    version: _Version
     environment: str
     registry: str
     download_url: str | None = None
     descriptor: Mapping[str, Any]
-    archives: Mapping[str, PublishedArchive]
+    archives: Mapping[_Platform, PublishedArchive]
 
 
 class Catalogue(Document):
     """All public names of a catalogue's version, each with its release."""
 
     format: int = FORMAT
-    name: str
-    version: str
+    name: _Name
+    version: _Version
     description: str = ""
     entrypoints: Mapping[str, Release]
 

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_AT_A_TIME = 2  # archives; each has several parts under way, all of which are in memory
+_AT_A_TIME = 2  # archives on their way; each has several parts in memory
+_THREADS = 8  # others meanwhile look at what is there
 
 
 @dataclass
@@ -76,6 +77,7 @@ class Publisher:
 
     def __post_init__(self) -> None:
         self._stopped = threading.Event()
+        self._slots = threading.Semaphore(_AT_A_TIME)
 
     def look(self, parcels: Sequence[Parcel]) -> PublishReport:
         """Say what publishing would do, and change nothing."""
@@ -97,7 +99,7 @@ class Publisher:
         for storage, parcel in first.values():
             storage.size(parcel.address)
             _sweep(storage)
-        with ThreadPoolExecutor(_AT_A_TIME, "publish") as threads:
+        with ThreadPoolExecutor(_THREADS, "publish") as threads:
             try:
                 reserved = self._reserve(threads, parcels, report)
                 futures = {threads.submit(self._send, parcel, outcome): parcel for parcel, outcome in reserved.items()}
@@ -132,7 +134,7 @@ class Publisher:
 
     def _sender(self, parcel: Parcel) -> Sender:
         storage = self.storages.of(parcel.package.registry)
-        return Sender(storage, self.papers, self.force, self.verify, self.shared, self._count)
+        return Sender(storage, self.papers, self._slots, self.force, self.verify, self.shared, self._count)
 
     def _count(self, number: int) -> None:
         if self._stopped.is_set():

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
+from threading import Semaphore
 from typing import TYPE_CHECKING, Literal
 
 from pyrunenv.errors import StorageError
@@ -36,11 +38,13 @@ class Sent:
 class Sender:
     """Sends parcels to a storage. ``force`` replaces what is there with other bytes, ``verify`` reads all bytes back.
 
-    With an equal archive, papers that are there already are kept. ``shared`` puts its parts beside it as well.
+    ``slots`` bounds how many archives are on their way at a time: each has several parts in memory. With an equal
+    archive, papers that are there already are kept. ``shared`` puts its parts beside it as well.
     """
 
     storage: Storage
     papers: Papers
+    slots: Semaphore = field(default_factory=Semaphore)
     force: bool = False
     verify: bool = False
     shared: bool = False
@@ -87,16 +91,19 @@ class Sender:
         """Bring a reserved parcel and its papers into the storage, and read back what is there."""
         done = self._archive(parcel, outcome)
         renew = done == "replaced"
-        self._paper(parcel, "sha256", _digest_file(parcel), renew=renew)
-        present = {k: self._paper(parcel, k, content, renew=renew) for k, content in self.papers.of(parcel).items()}
+        self._paper(parcel, "sha256", lambda: _digest_file(parcel), renew=renew)
+        present = {
+            kind: self._paper(parcel, kind, write, renew=renew) for kind, write in self.papers.of(parcel).items()
+        }
         for kind, content in self.papers.seal(parcel, present).items():
-            if self._paper(parcel, kind, content, renew=renew or self.force).sha256 != sha256_bytes(content):
-                url = self.storage.url(beside(parcel.address)[kind])
+            there = self._paper(parcel, kind, partial(bytes, content), renew=renew or self.force)
+            if there.sha256 != sha256_bytes(content):
                 raise StorageError(
-                    f"{url} is there already, of another key or of other papers", hint="sign anew with --force"
+                    f"{self.storage.url(there.address)} is there already, of another key or of other papers",
+                    hint="sign anew with --force",
                 )
         if self.shared and "tar" in parcel.contents["archive"]:
-            self._paper(parcel, "parts.json", share(parcel, self.storage).to_json(), renew=renew)
+            self._paper(parcel, "parts.json", lambda: share(parcel, self.storage).to_json(), renew=renew)
         self._read_back(parcel)
         archive = PublishedArchive(
             address=parcel.address, size=parcel.size, sha256=parcel.sha256, manifest=present["manifest.json"]
@@ -126,7 +133,11 @@ class Sender:
             return outcome
         replaced = outcome == "would be replaced"
         address = parcel.address
-        if self.storage.upload(address, parcel.archive, parcel.sha256, overwrite=replaced, on_bytes=self.on_bytes):
+        with self.slots:
+            done = self.storage.upload(
+                address, parcel.archive, parcel.sha256, overwrite=replaced, on_bytes=self.on_bytes
+            )
+        if done:
             return "replaced" if replaced else "uploaded"
         # somebody else was faster; with the same bytes that is as good
         if (digest := self.storage.digest(address)) != parcel.sha256:
@@ -153,19 +164,19 @@ class Sender:
         word = found.content.decode("ascii", "replace").split()[:1] if found else []
         return word[0] if word and len(word[0]) == 64 else None
 
-    def _paper(self, parcel: Parcel, kind: str, content: bytes, *, renew: bool) -> PublishedFile:
+    def _paper(self, parcel: Parcel, kind: str, write: Callable[[], bytes], *, renew: bool) -> PublishedFile:
+        """Have a paper beside an archive, the one that is there or else ours; what that says of it is returned."""
         address = beside(parcel.address)[kind]
         if renew:
+            content = write()
             self.storage.overwrite(address, content)
-        elif not self.storage.create(address, content):
+        else:
             found = self.storage.read(address)
-            if found is None:
-                raise StorageError(f"{self.storage.url(address)} was removed meanwhile", hint="run again")
-            if kind == "sha256" and found.content.split()[:1] != content.split()[:1]:
-                raise StorageError(
-                    f"{self.storage.url(address)} tells of other bytes than the archive has", hint=_ANOTHER
-                )
-            content = found.content
+            content = found.content if found else write()
+            if found is None and not self.storage.create(address, content):
+                return self._paper(parcel, kind, write, renew=False)  # somebody was faster
+        if kind == "sha256" and content.split()[:1] != [parcel.sha256.encode()]:
+            raise StorageError(f"{self.storage.url(address)} tells of other bytes than the archive has", hint=_ANOTHER)
         if kind == "manifest.json":
             self._check_manifest(parcel, address, content)
         return PublishedFile(address=address, size=len(content), sha256=sha256_bytes(content))

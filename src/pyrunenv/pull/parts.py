@@ -55,10 +55,6 @@ def put_together(chosen: Chosen, parts: Parts, cache: Cache, building: Path) -> 
     unpack(cache.blob(parts.rest.sha256), building, chosen.platform, f"the rest of {chosen}")
     wheelhouse = building / "packages"
     for wheel in parts.wheels:
-        if "/" in wheel.file or "\\" in wheel.file or not wheel.file.endswith(".whl"):
-            raise PullError(
-                f"{chosen.source.shown(chosen.archive.address)}.parts.json names `{wheel.file}`, which is no wheel"
-            )
         cache.copy_to(wheel.sha256, wheelhouse / wheel.file)
     from pyrunenv.bundle.pack import tar_digest
 
@@ -81,6 +77,8 @@ def _obtain(chosen: Chosen, part: Part, cache: Cache) -> None:
 def _tar_digest(chosen: Chosen) -> str | None:
     """The digest of the archive's tar, from its manifest, whose own digest the release tells."""
     manifest = chosen.archive.manifest
+    if manifest is None:
+        return None
     content = chosen.source.read(manifest.address)
     if sha256_bytes(content) != manifest.sha256:
         raise PullError(f"{chosen.source.shown(manifest.address)} is not the manifest that the release tells of")

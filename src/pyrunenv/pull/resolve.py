@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pyrunenv.publish.signing import TrustedKey
     from pyrunenv.pull.sources import Source
 
-_WORD = re.compile(r"(?P<name>@?[^@]+)(?:@(?P<version>.+))?")
+_WORD = re.compile(r"(?P<name>(?:@[\w.~-]+/)?[\w.~-]+)(?:@(?P<version>[\w.+-]+))?")
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,9 @@ class Asked:
 
     name: str
     version: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.version}" if self.version else self.name
 
     @classmethod
     def parse(cls, word: str) -> Asked:
@@ -131,8 +134,8 @@ def check_signed(chosen: Chosen, key: TrustedKey) -> None:
     suffix = chosen.archive.address.rpartition(".")[2]
     # not the address that led to it, which may be that of a copy
     address = f"software/{release.name.removeprefix('@')}/{ENTRY_POINT}/{release.version}-{chosen.platform}.{suffix}"
-    told = chosen.archive.manifest.sha256  # which an archive that was handed over has none of
-    manifest = {beside(address)["manifest.json"]: told} if told else {}
+    told = chosen.archive.manifest
+    manifest = {beside(address)["manifest.json"]: told.sha256} if told else {}
     check_statement(
         statement, signature, key, name=release.name, version=release.version, platform=chosen.platform,
         address=address, digests={address: chosen.archive.sha256, **manifest},

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pyrunenv.errors import PullError
+from pyrunenv.errors import PullError, UsageError
 from pyrunenv.files import sha256_file
-from pyrunenv.publish.release import PublishedArchive, PublishedFile, Release, beside
+from pyrunenv.publish.release import PublishedArchive, Release, beside
 from pyrunenv.pull.resolve import Asked, Chosen
 
 if TYPE_CHECKING:
@@ -42,10 +42,7 @@ def choose_archive(asked: Asked, platform: str, source: Source, name: str, path:
         release = Release(
             name=package["name"], version=package["version"], environment=value["environment"], registry="",
             descriptor={},
-            archives={value["platform"]: PublishedArchive(
-                address=name, size=archive["size"], sha256=archive["sha256"],
-                manifest=PublishedFile(address=papers["manifest.json"], size=len(manifest), sha256=""),
-            )},
+            archives={value["platform"]: PublishedArchive(address=name, size=archive["size"], sha256=archive["sha256"])},
         )  # fmt: skip
     except (ValueError, KeyError, TypeError) as error:
         raise PullError(f"{source.shown(papers['manifest.json'])} is no manifest", notes=[str(error)]) from None
@@ -57,7 +54,7 @@ def choose_archive(asked: Asked, platform: str, source: Source, name: str, path:
 
 
 def _bare(asked: Asked, platform: str, source: Source, name: str, path: Path | None) -> Told:
-    digest, size = "", 0
+    digest = ""
     with suppress(PullError, IndexError):
         digest = source.read(beside(name)["sha256"]).decode("ascii", "replace").split()[0]
     if path is None:
@@ -65,13 +62,14 @@ def _bare(asked: Asked, platform: str, source: Source, name: str, path: Path | N
             f"nothing beside {source.shown(name)} tells what it is",
             hint="publish it with its manifest, or download it and give the file",
         )
-    size = path.stat().st_size
-    archive = PublishedArchive(
-        address=name, size=size, sha256=digest or sha256_file(path),
-        manifest=PublishedFile(address="", size=0, sha256=""),
-    )  # fmt: skip
-    release = Release(
-        name=asked.name, version=asked.version or "0.0.0", environment=asked.name, registry="", descriptor={},
-        archives={platform: archive},
-    )  # fmt: skip
+    archive = PublishedArchive(address=name, size=path.stat().st_size, sha256=digest or sha256_file(path))
+    try:
+        release = Release(
+            name=asked.name, version=asked.version or "0.0.0", environment=asked.name, registry="", descriptor={},
+            archives={platform: archive},
+        )  # fmt: skip
+    except ValueError:
+        raise UsageError(
+            f"`{asked}` is no name with a version", hint="write 3.12.10@1.2.0, or the name alone"
+        ) from None
     return Told(Chosen(release, platform, archive, source), vouched=bool(digest))

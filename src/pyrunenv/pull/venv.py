@@ -22,6 +22,8 @@ def make_venv(environment: Path, record: Record, requirements: Path, venv: Path)
         raise UsageError(
             f"a venv for {record.platform} cannot be made on {platforms.host()}", hint="leave --requirements out"
         )
+    if not (environment / record.bin_dir).resolve().is_relative_to(environment.resolve()):
+        raise PullError(f"the descriptor of {record.name} names `{record.bin_dir}`, which is not in the environment")
     if not requirements.is_file():
         raise UsageError(f"{requirements} is not there", hint="--requirements names a requirements file")
     bin_dir = environment / record.bin_dir
