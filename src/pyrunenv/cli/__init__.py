@@ -49,9 +49,11 @@ INTERRUPTED = 130
 
 app = App(
     name="pyrunenv",
-    help="Portable, locked, offline Python run environments for five platforms.",
+    # the example stands here and not at the end, where it would cost the line of a command
+    help="""\b
+Portable, locked, offline Python run environments for five platforms.
+Example: pyrunenv build 3.12.10 --all-platforms --locked""",
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Example: pyrunenv build 3.12.10 --all-platforms --locked",
 )
 
 

@@ -25,12 +25,20 @@ if TYPE_CHECKING:
 
 app = App(help="Make and publish npm packages, without node.", epilog="Example: pyrunenv npm publish --dry-run")
 
+Packages = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[ENV]...",
+        autocompletion=options.environments_here,
+        help="An environment as elsewhere, or `catalogue`. Default: this folder's, else all and the catalogue.",
+    ),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and change nothing.")]
 
 
 @app.add("pack", "Write the packages' tarballs.", "npm pack 3.12.10 --to out")
 def pack(
-    environments: options.Environments = None,
+    environments: Packages = None,
     to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Where to. Default: the current folder.")] = Path(),
     storage_url: StorageUrl = None,
     dry_run: DryRun = False,
@@ -60,7 +68,7 @@ def pack(
 
 @app.add("publish", "Publish packages, the catalogue last.", "npm publish --registry https://npm.example/ --dry-run")
 def publish(
-    environments: options.Environments = None,
+    environments: Packages = None,
     registry: Annotated[
         str | None, typer.Option("--registry", metavar="URL", help="Where to. Default: what .npmrc says.")
     ] = None,
@@ -68,7 +76,8 @@ def publish(
         str | None, typer.Option("--tag", metavar="TAG", help="The tag to put on it. Default: latest.")
     ] = None,
     access: Annotated[
-        Literal["public", "restricted"] | None, typer.Option("--access", help="Who may see a new package.")
+        Literal["public", "restricted"] | None,
+        typer.Option("--access", metavar="public|restricted", help="Who may see a new package."),
     ] = None,
     otp: Annotated[str | None, typer.Option("--otp", metavar="CODE", help="A one-time password.")] = None,
     storage_url: StorageUrl = None,

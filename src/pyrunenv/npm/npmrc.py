@@ -169,7 +169,7 @@ def _lines(text: str) -> Iterator[tuple[int, str, str]]:
             continue
         if match["section"]:
             return
-        yield number, _plain(match["key"]), "true" if match["value"] is None else _plain(match["value"])
+        yield number, _plain(match["key"]), _plain(match["value"] or "")
 
 
 def _plain(text: str) -> str:
@@ -189,7 +189,7 @@ def _plain(text: str) -> str:
 
 def _setting(key: str, value: str, where: str, env: Mapping[str, str]) -> Setting:
     text, unset = _replaced(value.strip(), env)
-    if _SECRET.search(key) or key in _LEGACY:
+    if not unset and (_SECRET.search(key) or key in _LEGACY):
         secrets.register(text)
     return Setting(text, where, unset)
 

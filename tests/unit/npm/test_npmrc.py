@@ -51,6 +51,7 @@ def header(npmrc: Npmrc, url: str = REGISTRY, registry: str = REGISTRY) -> str |
         ("   # //npm.example/:_authToken=tok-1", None),
         ("[section]\n//npm.example/:_authToken=tok-1", None),
         ("//npm.example/:_authToken=", None),
+        ("//npm.example/:_authToken", None),
         ("//npm.example/:_authToken=${NOT_SET}", None),
         ("//npm.example.evil/:_authToken=tok-1", None),
         ("//npm.example:8443/:_authToken=tok-1", None),
