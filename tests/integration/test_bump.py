@@ -212,6 +212,9 @@ def test_what_was_copied_and_is_not_in_git(world: Released, bump: Bump) -> None:
     told = bump(world, "--since", "HEAD")
     assert "warning: 3.12.10: what was copied at commit" in told.err
     assert told.rows[A][1] == "1.1.0"
+    (world.folder(A) / "made.bin").unlink()
+    told = bump(world)
+    assert (told.status, "`from` made.bin does not exist" in told.err) == (8, True)
 
 
 def test_roots_and_platforms_that_go_are_major(world: Released, bump: Bump) -> None:

@@ -78,7 +78,7 @@ class Committed:
             if not found:
                 raise PublishError(f"{name}/{PACKAGE} of commit {shown} cannot be read", hint=_SINCE)
             try:
-                return snapshot(found[0], f"commit {shown}")
+                return snapshot(found[0], f"commit {shown}", lenient=True)
             except LockFormat as error:
                 message = error.message.replace(f"{there}{os.sep}", f"{shown}:")
                 raise LockFormat(message, notes=error.notes, hint=_SINCE) from None
