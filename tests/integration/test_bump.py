@@ -212,6 +212,9 @@ def test_what_was_copied_and_is_not_in_git(world: Released, bump: Bump) -> None:
     told = bump(world, "--since", "HEAD")
     assert "warning: 3.12.10: what was copied at commit" in told.err
     assert told.rows[A][1] == "1.1.0"
+    (world.folder(A) / "made.bin").unlink()
+    told = bump(world)
+    assert (told.status, "`from` made.bin does not exist" in told.err) == (8, True)
 
 
 def test_roots_and_platforms_that_go_are_major(world: Released, bump: Bump) -> None:
@@ -297,6 +300,60 @@ def test_a_shallow_clone_is_not_believed(world: Released, bump: Bump, tmp_path: 
     assert told.status == 11
     assert "git's history of python-3.12.10 is cut off before its version 1.0.0 came" in told.err
     assert "git fetch --unshallow" in told.err
+
+
+def test_a_version_that_came_by_a_merge(world: Released, bump: Bump) -> None:
+    """The commit that brought it counts, and not the merge, which has what was done beside it."""
+    world.git("checkout", "--quiet", "-b", "side")
+    world.lock(B, {"a": "7.0"}, {"deep": "1.0"})
+    world.commit("a lock of B")
+    world.git("checkout", "--quiet", "main")
+    world.set(B, "version", to="1.0.1")
+    world.commit("1.0.1")
+    world.git("checkout", "--quiet", "side")
+    world.git("merge", "--quiet", "--message", "merged", "main")
+    assert bump(world).rows[B] == ("1.0.1", "1.1.0", "upgraded root a 1.0 → 7.0")
+
+
+def test_a_repository_that_git_refuses(world: Released, bump: Bump, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It must not look like one where nothing was published."""
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    told = bump(world)
+    assert told.status == 11
+    assert "git does not read the repository" in told.err
+    assert "safe.directory" in told.err
+
+
+def test_without_the_program(world: Released, bump: Bump, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As without a repository; a revision cannot be looked up then."""
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert "3.12.10 was never published: 1.0.0 needs no bump" in bump(world).err
+    told = bump(world, "--since", "HEAD")
+    assert (told.status, "git is needed" in told.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        (f"pylock.{LINUX}.toml", "nonsense", f":python-{A}/pylock.{LINUX}.toml cannot be read as a lock"),
+        ("package.json", '{"version": "1.0.0"}', f"python-{A}/package.json of commit"),
+    ],
+)
+def test_a_base_that_cannot_be_read(tmp_path: Path, bump: Bump, name: str, text: str, message: str) -> None:
+    """Files of an older form, say: another revision has to be named."""
+    world = released(tmp_path / "w", A, catalogue=False)
+    path = world.folder(A) / name
+    good = path.read_text()
+    path.write_text(text)
+    world.git("commit", "--quiet", "--all", "--amend", "--message", "published")
+    path.write_text(good)
+    world.commit("good")
+    told = bump(world)
+    assert told.status in (4, 11)
+    assert message in told.err
+    assert "hint: name the revision that was published last: --since REV" in told.err
+    assert str(tmp_path) not in told.err
+    assert bump(world, "--since", "HEAD").status == 0
 
 
 def test_stale_locks_come_first(world: Released, bump: Bump) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pyrunenv.errors import WriteError
-from pyrunenv.files import atomic_path, write_atomic
+from pyrunenv.files import Replacement, atomic_path, replace_all, write_atomic
 
 KILLED = """
 import os, signal, sys
@@ -98,3 +98,45 @@ def test_a_folder_that_is_a_file_is_told_in_words(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(WriteError, match="cannot write"):
         write_atomic(tmp_path / "file" / "below", "text")
+
+
+def test_all_or_none_of_several_files(tmp_path: Path) -> None:
+    """In their order; new ones too, equal ones are not touched, and nothing else is left."""
+    old, new, same = (tmp_path / name for name in ("old", "new", "same"))
+    old.write_bytes(b"1")
+    same.write_bytes(b"1")
+    before = same.stat()
+    replace_all([Replacement(old, b"1", b"2"), Replacement(new, None, b"3"), Replacement(same, b"1", b"1")])
+    assert (old.read_bytes(), new.read_bytes(), same.stat()) == (b"2", b"3", before)
+    assert names(tmp_path) == ["new", "old", "same"]
+
+
+@pytest.mark.parametrize("found", [None, b"other"])
+def test_a_file_that_became_another_keeps_all_as_it_was(tmp_path: Path, found: bytes | None) -> None:
+    """What was replaced before it is put back, and what was made is gone."""
+    first, made, last = (tmp_path / name for name in ("first", "made", "last"))
+    first.write_bytes(b"1")
+    if found is not None:
+        last.write_bytes(found)
+    with pytest.raises(WriteError, match="last was changed by somebody else meanwhile"):
+        replace_all([Replacement(first, b"1", b"2"), Replacement(made, None, b"2"), Replacement(last, b"1", b"2")])
+    assert first.read_bytes() == b"1"
+    assert names(tmp_path) == (["first"] if found is None else ["first", "last"])
+
+
+def test_what_cannot_be_put_back_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would be a lie to say that nothing changed."""
+    first, last = tmp_path / "first", tmp_path / "last"
+    first.write_bytes(b"1")
+    real, done = Path.replace, []
+
+    def once(path: Path, target: Path) -> Path:
+        done.append(target)
+        if len(done) > 1:
+            raise OSError(errno.EIO, "broken", str(target))
+        return real(path, target)
+
+    monkeypatch.setattr(Path, "replace", once)
+    with pytest.raises(WriteError, match="cannot be put back") as caught:
+        replace_all([Replacement(first, b"1", b"2"), Replacement(last, None, b"2")])
+    assert caught.value.notes == (f"{first}: broken",)

@@ -60,22 +60,25 @@ class Bases(Protocol):
         ...
 
 
-def snapshot(environment: Environment, where: str = "the workspace") -> Base:
-    """Return what an environment's folder holds; a platform without a lock is left out."""
+def snapshot(environment: Environment, where: str = "the workspace", *, lenient: bool = False) -> Base:
+    """Return what an environment's folder holds; a platform without a lock is left out.
+
+    Files to be copied that are not there are an AssembleError; with ``lenient`` the platform's files are not known.
+    """
     locks = {}
     for platform in environment.platforms():
         target = Target(environment, platform)
         lock = target.read_lock()
         if lock is not None:
             locks[platform.key] = target, lock
-    files = {key: digest for key, (target, _) in locks.items() if (digest := _files(target)) is not None}
+    files = {key: _files(target, lenient) for key, (target, _) in locks.items()}
     return Base(
         environment.package.version,
         where,
         {key: held(lock) for key, (_, lock) in locks.items()},
         {key: roots_of(lock) for key, (_, lock) in locks.items()},
         {key: dict(_facts(target, lock)) for key, (target, lock) in locks.items()},
-        files,
+        {key: digest for key, digest in files.items() if digest is not None},
     )
 
 
@@ -98,14 +101,15 @@ def entries_of(catalogue: CataloguePackage, versions: Mapping[str, str]) -> Entr
     return found
 
 
-def _files(target: Target) -> str | None:
-    """The digest of what is copied, or None where not all of it is there."""
+def _files(target: Target, lenient: bool) -> str | None:
     from pyrunenv.bundle import copyfiles
     from pyrunenv.steps import copies_of
 
     try:
         return copyfiles.digest(copies_of(target))
     except AssembleError:
+        if not lenient:
+            raise
         return None
 
 

@@ -58,7 +58,8 @@ class Changelog:
         lacking = [text for text in paragraphs if self._as_here(text) not in body]
         new = self._as_here("\n\n".join([*lacking, block]))
         if (ours := _block(body)) is not None:
-            first, body = self._as_here(heading), body[: ours[0]] + new + body[ours[1] :]
+            first = first if entry.version == version else self._as_here(heading)
+            body = body[: ours[0]] + new + body[ours[1] :]
         else:
             tail = "\n\n" if entry.end < len(self._lines) else "\n"
             body += self._as_here(_gap(first + body)) + new + self._as_here(tail)

@@ -35,6 +35,7 @@ class Committed:
 
     def __init__(self, root: Path, since: str | None = None) -> None:
         self._root = root
+        _check(root)
         self._since = commit_of(root, since) if since is not None else None
         if since is not None and self._since is None:
             raise UsageError(f"`{since}` is no revision of {root}", hint="name a commit, a tag or a branch of git")
@@ -77,7 +78,7 @@ class Committed:
             if not found:
                 raise PublishError(f"{name}/{PACKAGE} of commit {shown} cannot be read", hint=_SINCE)
             try:
-                return snapshot(found[0], f"commit {shown}")
+                return snapshot(found[0], f"commit {shown}", lenient=True)
             except LockFormat as error:
                 message = error.message.replace(f"{there}{os.sep}", f"{shown}:")
                 raise LockFormat(message, notes=error.notes, hint=_SINCE) from None
@@ -91,8 +92,7 @@ class Committed:
         tree.mkdir()
         command = ["git", "-c", "core.hooksPath=/dev/null", "-c", "core.sparseCheckout=false", f"--git-dir={place}",
                    f"--work-tree={tree}"]  # fmt: skip
-        env = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-        env["GIT_INDEX_FILE"] = str(to / "index")
+        env = {**os.environ, "GIT_INDEX_FILE": str(to / "index")}
         try:
             # all of it, since .gitattributes of any folder above may say how files are to be written
             process.run([*command, "read-tree", commit], cwd=tree, env=env)
@@ -119,6 +119,18 @@ class Committed:
 
     def _package_at(self, name: str, commit: str) -> dict[str, Any] | None:
         return _parsed(git(self._root, "show", f"{commit}:./{name}/{PACKAGE}"))
+
+
+def _check(root: Path) -> None:
+    """Raise PublishError where there is a repository, and git does not read it: it would look as if there was none."""
+    try:
+        done = process.run(
+            ["git", "-C", str(root), "rev-parse", "--git-dir"], check=False, env={**os.environ, "LC_ALL": "C"}
+        )
+    except ProcessFailed:
+        return
+    if done.status and "not a git repository" not in done.stderr:
+        raise PublishError(f"git does not read the repository of {root}", notes=done.stderr.splitlines())
 
 
 def _first(folder: Path, version: str, *, locked: bool) -> str | None:

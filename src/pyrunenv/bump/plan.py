@@ -17,6 +17,7 @@ from pyrunenv.config.workspace import CATALOGUE, PACKAGE
 from pyrunenv.errors import StaleLock
 from pyrunenv.files import Replacement
 from pyrunenv.lock.run import Target, check
+from pyrunenv.platforms import PLATFORMS
 
 if TYPE_CHECKING:
     from pyrunenv.config.package import CataloguePackage
@@ -102,7 +103,8 @@ def _of_environment(environment: Environment, base: Base, wish: Wish, made: Plan
     now = snapshot(environment)
     reasons = reasons_between(base, now)
     name, present = environment.full_version, environment.package.version
-    if base.files.keys() ^ now.files.keys() and environment.config.packages.copy_files:
+    common = [key for key in now.held if key in base.held]
+    if any(environment.target(PLATFORMS[key]).copy_files and key not in base.files for key in common):
         made.doubts.append(f"{name}: what was copied at {base.where} cannot be told, so it is not compared")
     if not reasons and not (wish.part and wish.named):
         if present != base.version:

@@ -62,10 +62,11 @@ def test_lines_end_as_in_the_file() -> None:
 
 
 def test_an_entry_is_written_anew_around_what_people_wrote() -> None:
-    """Their words and blank lines stay, a paragraph that is there is not repeated, the changes are the new ones."""
+    """Their words, heading and blank lines stay, a paragraph that is there is not repeated, the changes are the new ones."""
     edited = (
         entry(None)
         .decode()
+        .replace("## 1.1.0", "## [1.1.0]")
         .replace("Text.\n", "Text.\n\nBy hand,   as it is.\n\n\n")
         .replace(END, f"{END}\n\nAnd below.")
     )
