@@ -261,3 +261,17 @@ def test_the_storage_is_taken_from_where_the_contract_says(built: World, tmp_pat
     told = place.world.run("publish", VARIANT, env={"PL_REGISTRY_PLATFORMA_OPEN_UPLOAD_URL": given.as_uri()})
     assert told.status == 0, told.stderr
     assert (given / f"software/test/test.runenv-python-{VARIANT}/main/1.0.0-linux-x64.tgz").is_file()
+
+
+def test_the_web_is_told_what_may_be_kept(built: World, s3: S3, tmp_path: Path) -> None:
+    """Only the newest catalogue changes, and no cache on the way may keep it."""
+    import obstore
+
+    place = Place(built, tmp_path, s3.url("attributes"), s3.env)
+    assert place.publish().status == 0
+    told = {
+        address: obstore.get(place.storage._store, address).attributes
+        for address in ("catalogue/test/test.runenv-python-3/latest.json", f"{MAIN}/1.0.0.json")
+    }
+    assert [value["Content-Type"] for value in told.values()] == ["application/json"] * 2
+    assert [value["Cache-Control"] for value in told.values()] == ["no-cache", "public, max-age=3600"]

@@ -265,3 +265,47 @@ def test_parts_that_make_something_else_are_not_taken(client: Client) -> None:
     assert contents(Path(result.stdout.strip())) == contents(
         client.place.world.environment_folder() / "pydist" / "linux-x64"
     )
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ('"version": "1.0.0"', '"version": "1.0.0/../../../../evil"', "entrypoints.3.12.10.version"),
+        (f'"name": "{NAME}"', '"name": "../../evil"', "entrypoints.3.12.10.name"),
+        ('"linux-x64": {', '"../linux-x64": {', "entrypoints.3.12.10.archives.../linux-x64"),
+        ('"sha256": "', '"sha256": "../', "sha256"),
+        ('"format": 1', '"format": 2', "use a newer pyrunenv"),
+        ("{", "[", "latest.json"),
+        (f'"address": "{MAIN}', '"address": "../../../etc', "etc/1.0.0-linux-x64.tgz"),
+    ],
+)
+def test_a_catalogue_cannot_lead_out_of_its_place(
+    built: World, tmp_path: Path, before: str, after: str, said: str
+) -> None:
+    """Names, versions, platforms, digests and addresses become paths: what is no such thing is refused."""
+    place = Place(built, tmp_path, (tmp_path / "storage").as_uri(), {})
+    assert place.publish().status == 0
+    newest = tmp_path / "storage" / "catalogue/test/test.runenv-python-3/latest.json"
+    text = newest.read_text(encoding="utf-8")
+    assert before in text
+    newest.write_text(text.replace(before, after), encoding="utf-8")
+    client = Client(place, tmp_path / "client")
+    result = client.pull(VERSION, "--platform", "linux-x64")
+    assert (result.status in (11, 12), said in result.stderr) == (True, True), result.stderr
+    assert not list(tmp_path.rglob("*evil*"))
+
+
+def test_a_zip_is_published_and_pulled_as_well(built: World, tmp_path: Path) -> None:
+    """Whatever package.json says archives are."""
+    place = Place(built, tmp_path, (tmp_path / "storage").as_uri(), {})
+    for full in (VERSION, VARIANT):
+        place.edit(f"python-{full}/package.json", lambda v: v["block-software"]["entrypoints"]["main"]["environment"]
+                   ["artifact"].update(archiveType="zip"))  # fmt: skip
+    assert place.world.run("build", "--all-platforms").status == 0
+    published = place.publish("--share")
+    assert published.status == 0, published.stderr
+    result = Client(place, tmp_path / "client").pull(VERSION, "--platform", "windows-x64")
+    assert result.status == 0, result.stderr
+    assert contents(Path(result.stdout.strip())) == contents(
+        place.world.environment_folder() / "pydist" / "windows-x64"
+    )

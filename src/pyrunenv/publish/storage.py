@@ -122,7 +122,7 @@ class Storage:
         with self._told("write", address):
             try:
                 if self._folder is None:
-                    obstore.put(self._store, address, content, mode="create")
+                    obstore.put(self._store, address, content, mode="create", attributes=_attributes(address))
                 else:
                     with self._temporary() as temporary:
                         obstore.put(self._store, temporary, content)
@@ -142,7 +142,7 @@ class Storage:
             if self._folder is not None:
                 return self._replace_file(address, content, before)
             try:
-                obstore.put(self._store, address, content, mode=before.tag)
+                obstore.put(self._store, address, content, mode=before.tag, attributes=_attributes(address))
             except (PreconditionError, FileNotFoundError):
                 return False
         return True
@@ -151,9 +151,12 @@ class Storage:
         """Put a document, whatever is there."""
         import obstore
 
-        with self._told("write", address), self._temporary() as temporary:
-            obstore.put(self._store, temporary if self._folder else address, content)
-            if self._folder:
+        with self._told("write", address):
+            if self._folder is None:
+                obstore.put(self._store, address, content, attributes=_attributes(address))
+                return
+            with self._temporary() as temporary:
+                obstore.put(self._store, temporary, content)
                 obstore.rename(self._store, temporary, address)
 
     def upload(
@@ -243,6 +246,13 @@ class Storage:
             if refused or "AccessDenied" in str(error):
                 hint = "check the credentials, and what they are allowed to do there"
             raise StorageError(f"cannot {verb} {self.url(address)}", notes=[_reason(error)], hint=hint) from error
+
+
+def _attributes(address: str) -> dict[str, str]:
+    """How the web serves a document; what changes must not be kept by caches on the way."""
+    kind = {"json": "application/json", "sha256": "text/plain"}.get(address.rpartition(".")[2], "application/octet-stream")
+    stays = "no-cache" if address.endswith("/latest.json") else "public, max-age=3600"
+    return {"Content-Type": kind, "Cache-Control": stays}
 
 
 def _pieces(source: Path, sha256: str, on_bytes: Callable[[int], None]) -> Iterator[bytes]:
