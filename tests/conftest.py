@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pyrunenv import secrets
+
+if TYPE_CHECKING:
+    from support.storages import S3
 
 
 @pytest.fixture(autouse=True)
@@ -16,6 +20,15 @@ def _no_secret_stays() -> Iterator[None]:
     yield
     secrets._known.clear()
     secrets._known.update(before)
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3]:
+    """An S3 server, one for all tests of a process."""
+    from support.storages import s3_server
+
+    with s3_server() as server:
+        yield server
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -11,14 +11,8 @@ from typing import Any
 
 import pytest
 from support.product import VERSION, Result, World
-from support.storages import MAIN, NAME, S3, VARIANT, Place, built_world, s3_server, temporaries, unsound
+from support.storages import MAIN, NAME, S3, VARIANT, Place, built_world, temporaries, unsound
 from support.workspaces import ALL_PLATFORMS, write_json
-
-
-@pytest.fixture(scope="session")
-def s3() -> Iterator[S3]:
-    with s3_server() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

@@ -12,15 +12,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from support.product import VERSION, Result, World
-from support.storages import CATALOGUE, MAIN, NAME, S3, VARIANT, Place, built_world, s3_server
+from support.storages import CATALOGUE, MAIN, NAME, S3, VARIANT, Place, built_world
 
 from pyrunenv.bundle.listing import scan
-
-
-@pytest.fixture(scope="session")
-def s3() -> Iterator[S3]:
-    with s3_server() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

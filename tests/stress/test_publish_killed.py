@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from support import publish_killer
 from support.product import VERSION, World, make_world
-from support.storages import LOGIN, S3, newest, s3_server, storage, temporaries, unsound
+from support.storages import LOGIN, S3, newest, storage, temporaries, unsound
 from support.workspaces import write_json
 
 CATALOGUE = "@test/test.runenv-python-3"
@@ -30,12 +30,6 @@ class Versions:
     old: World
     new: World
     calls: int
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[S3]:
-    with s3_server() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

@@ -1,1 +1,1 @@
-"""What consumers find an environment by: descriptors, and later storage, npm and the catalogue."""
+"""What consumers find an environment by: descriptors; archives, releases and the catalogue in object storage."""

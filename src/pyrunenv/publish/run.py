@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pyrunenv.errors import PublishError, PyrunenvError, StorageError
+from pyrunenv.presence import present
 from pyrunenv.publish.announce import Told, Waiting, announce_catalogue, announce_release, compose_catalogue
 from pyrunenv.publish.sending import Outcome, Sender, Sent
 from pyrunenv.publish.storage import Stopped
@@ -93,6 +94,13 @@ class Publisher:
         self, workspace: Workspace, environments: Sequence[Environment], parcels: Sequence[Parcel]
     ) -> PublishReport:
         """Publish all parcels, and what they complete. One that fails does not stop the others."""
+        # nobody removes meanwhile what builds left there
+        with present(environment.folder for environment in environments):
+            return self._run(workspace, environments, parcels)
+
+    def _run(
+        self, workspace: Workspace, environments: Sequence[Environment], parcels: Sequence[Parcel]
+    ) -> PublishReport:
         report = PublishReport()
         # a storage that does not answer, or lets nobody in, is told once and not for each archive
         first = {id(s): (s, p) for p in parcels for s in [self.storages.of(p.package.registry)]}

@@ -250,7 +250,9 @@ class Storage:
 
 def _attributes(address: str) -> dict[str, str]:
     """How the web serves a document; what changes must not be kept by caches on the way."""
-    kind = {"json": "application/json", "sha256": "text/plain"}.get(address.rpartition(".")[2], "application/octet-stream")
+    kind = {"json": "application/json", "sha256": "text/plain"}.get(
+        address.rpartition(".")[2], "application/octet-stream"
+    )
     stays = "no-cache" if address.endswith("/latest.json") else "public, max-age=3600"
     return {"Content-Type": kind, "Cache-Control": stays}
 

@@ -1,0 +1,1 @@
+"""Getting a published environment: resolved, downloaded, verified, unpacked, made a venv of."""
