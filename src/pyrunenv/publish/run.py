@@ -106,10 +106,12 @@ class Publisher:
         first = {id(s): (s, p) for p in parcels for s in [self.storages.of(p.package.registry)]}
         for storage, parcel in first.values():
             storage.size(parcel.address)
-            _sweep(storage)
         with ThreadPoolExecutor(_THREADS, "publish") as threads:
             try:
                 reserved = self._reserve(threads, parcels, report)
+                if any(outcome != "there already" for outcome in reserved.values()):
+                    for storage, _ in first.values():
+                        _sweep(storage)
                 futures = {threads.submit(self._send, parcel, outcome): parcel for parcel, outcome in reserved.items()}
                 self._gather(futures, report)
             except BaseException:
