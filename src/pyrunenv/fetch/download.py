@@ -152,11 +152,15 @@ class Fetcher:
         """Return a small document (UTF-8), such as a ``.metadata`` file. One with a digest is verified and cached."""
         if sha256 is not None:
             return self.fetch(Download(url, sha256, None, file_name(url))).read_text(encoding="utf-8")
+        return self.content(url, headers).decode("utf-8", "replace")
+
+    def content(self, url: str, headers: Mapping[str, str] | None = None) -> bytes:
+        """Return a small file, which is not cached: a signature, or a document byte by byte as it was signed."""
         if self.offline and urlsplit(url).scheme != "file":
             raise FetchError(f"cannot download {mask(url)} offline", hint=_ONLINE)
         with self.cache.temporary(".text") as path:
             self.transfer(url, path, limit=_LARGEST_TEXT, headers=headers or {}, document=True).run()
-            return path.read_text(encoding="utf-8", errors="replace")
+            return path.read_bytes()
 
     def transfer(self, url: str, path: Path, *, name: str | None = None, **more: Any) -> Transfer:
         """Return a transfer of one URL to a path, with this fetcher's patience and connections."""

@@ -8,7 +8,10 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import logging
 import os
+import stat
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,9 +23,11 @@ from pyrunenv.secrets import register
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+log = logging.getLogger(__name__)
+
 SIGNING_KEY = "PYRUNENV_SIGNING_KEY"
 PASSWORD = "PYRUNENV_SIGNING_KEY_PASSWORD"
-_MAKE = "make one with `openssl genpkey -algorithm ed25519 -out key.pem`"
+_MAKE = "give a file of one, or its text; make one with `openssl genpkey -algorithm ed25519 -out key.pem`"
 _PUBLIC = "a client trusts the public one: `openssl pkey -in key.pem -pubout -out public.pem`"
 
 
@@ -75,13 +80,13 @@ class TrustedKey:
 def load_signing_key(given: str, env: Mapping[str, str] = os.environ) -> SigningKey:
     """Return a private key from PEM text (PKCS #8) or a file of it; raises UsageError for what is none.
 
-    PYRUNENV_SIGNING_KEY_PASSWORD opens one that is encrypted.
+    PYRUNENV_SIGNING_KEY_PASSWORD opens one that is encrypted. A file that others may read is warned of.
     """
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-    content, where = _content(given, "the signing key")
+    content, where = _content(given, "the signing key", private=True)
     for line in content.decode("ascii", "replace").splitlines():
         if not line.startswith("-"):
             register(line.strip())
@@ -93,6 +98,10 @@ def load_signing_key(given: str, env: Mapping[str, str] = os.environ) -> Signing
         reason = "it is not encrypted, and a password is set" if password else "it is encrypted"
         raise UsageError(f"{where} cannot be opened: {reason}", hint=f"its password goes into {PASSWORD}") from None
     except (ValueError, UnsupportedAlgorithm):
+        if password and b"ENCRYPTED" in content:
+            raise UsageError(
+                f"{where} cannot be opened: the password is wrong", hint=f"it is that in {PASSWORD}"
+            ) from None
         raise UsageError(f"{where} is no private key that can be read", hint=_MAKE) from None
     if not isinstance(key, Ed25519PrivateKey):
         raise UsageError(f"{where} is a key of another kind than Ed25519", hint=_MAKE)
@@ -125,16 +134,32 @@ def load_trusted_key(given: str) -> TrustedKey:
     return TrustedKey(key)
 
 
-def _content(given: str, what: str) -> tuple[bytes, str]:
-    """Return a key's text, and how it is called in messages: a text itself is in none."""
+def _content(given: str, what: str, *, private: bool = False) -> tuple[bytes, str]:
+    """Return a key's text, and how it is called in messages: what may be a key itself is in none."""
     if given.lstrip().startswith(("-----", "ssh-")):
-        return given.strip().replace("\\n", "\n").encode(), what
+        return given.strip().replace("\\n", "\n").encode("utf-8", "replace"), what
     path = Path(given)
-    try:
-        if path.is_file():
+    if given and _is_there(path):
+        try:
+            if private:
+                _warn_of_readers(path)
             return path.read_bytes().strip(), f"{what} {path}"
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{what} {path} cannot be read", notes=[str(error)]) from None
-    if len(given) > 40 and "/" not in given[:1]:
-        return given.encode(), what
-    raise UsageError(f"{what} `{path}` is not there", hint="give a file, or the key's text")
+        except OSError as error:
+            raise UsageError(f"{what} {path} cannot be read", notes=[str(error.strerror)]) from None
+    if path.suffix or not given.strip():
+        # named like a file: no key's text has a dot in it
+        raise UsageError(f"{what} `{given}` is not there", hint="give a file, or the key's text")
+    return given.encode("utf-8", "replace"), what
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False  # a text that no file can be named
+
+
+def _warn_of_readers(path: Path) -> None:
+    mode = path.stat().st_mode
+    if sys.platform != "win32" and stat.S_ISREG(mode) and mode & (stat.S_IRGRP | stat.S_IROTH):
+        log.warning("the signing key %s can be read by others: `chmod 600 %s`", path, path)

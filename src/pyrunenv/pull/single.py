@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyrunenv.errors import PullError, UsageError
-from pyrunenv.files import sha256_file
-from pyrunenv.publish.release import PublishedArchive, Release, beside
+from pyrunenv.files import sha256_bytes, sha256_file
+from pyrunenv.publish.release import PublishedArchive, PublishedFile, Release, beside
 from pyrunenv.pull.resolve import Asked, Chosen
 
 if TYPE_CHECKING:
@@ -39,10 +39,13 @@ def choose_archive(asked: Asked, platform: str, source: Source, name: str, path:
     try:
         value = json.loads(manifest)
         package, archive = value["package"], value["archive"]
+        # a statement vouches for the manifest too: it alone tells which environment this is
+        told_by = PublishedFile(address=papers["manifest.json"], size=len(manifest), sha256=sha256_bytes(manifest))
         release = Release(
             name=package["name"], version=package["version"], environment=value["environment"], registry="",
             descriptor={},
-            archives={value["platform"]: PublishedArchive(address=name, size=archive["size"], sha256=archive["sha256"])},
+            archives={value["platform"]: PublishedArchive(
+                address=name, size=archive["size"], sha256=archive["sha256"], manifest=told_by)},
         )  # fmt: skip
     except (ValueError, KeyError, TypeError) as error:
         raise PullError(f"{source.shown(papers['manifest.json'])} is no manifest", notes=[str(error)]) from None

@@ -53,7 +53,7 @@ class Web:
 
     def read(self, address: str) -> bytes:
         try:
-            return self.fetcher.text(self._url(address)).encode()
+            return self.fetcher.content(self._url(address))
         except FetchError as error:
             raise PullError(f"{self.shown(address)} cannot be read", notes=error.notes, hint=error.hint) from error
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import base64
+import os
 import shutil
 import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -83,8 +86,10 @@ def test_what_is_no_key_is_told_and_no_key_is_told(tmp_path: Path) -> None:
         (lambda: load_signing_key(private_pem(generate_private_key(SECP256R1()))), "another kind"),
         (lambda: load_signing_key(pem.replace("\nMC", "\nNC")), "no private key"),
         (lambda: load_signing_key(private_pem(key, b"password"), {}), "it is encrypted"),
-        (lambda: load_signing_key(private_pem(key, b"password"), {"PYRUNENV_SIGNING_KEY_PASSWORD": "wrong"}), "no private key"),
+        (lambda: load_signing_key(private_pem(key, b"password"), {"PYRUNENV_SIGNING_KEY_PASSWORD": "wrong"}), "the password is wrong"),
         (lambda: load_signing_key(pem, {"PYRUNENV_SIGNING_KEY_PASSWORD": "useless"}), "not encrypted"),
+        (lambda: load_signing_key(str(tmp_path)), "cannot be read"),
+        (lambda: load_signing_key(""), "is not there"),
         (lambda: load_trusted_key(pem), "is a private key"),
         (lambda: load_trusted_key(base64.b64encode(b"short" * 9).decode()), "no public key"),
         (lambda: load_trusted_key("ssh-rsa AAAA"), "no public key"),
@@ -98,6 +103,43 @@ def test_what_is_no_key_is_told_and_no_key_is_told(tmp_path: Path) -> None:
     opened = load_signing_key(private_pem(key, b"password"), {"PYRUNENV_SIGNING_KEY_PASSWORD": "password"})
     assert body not in repr(opened)
     assert body not in secrets.mask(f"key: {body}")
+
+
+@pytest.mark.parametrize("load", [load_signing_key, load_trusted_key])
+def test_what_was_given_in_another_form_is_in_no_message(load: Callable[[str], object]) -> None:
+    """A key whose frame was lost, in base64 once more, too long for a file's name, with letters that are none."""
+    encrypted = private_pem(Ed25519PrivateKey.generate(), b"password")
+    given = [
+        base64.b64encode(encrypted.encode()).decode(),
+        base64.b64encode(encrypted.encode()).decode()[:200],
+        f"/{'A' * 42}",
+        "0123456789abcdef" * 2,
+        "-----\udcff",
+        "\udcff" * 50,
+        "absent\0key",
+    ]
+    for text in given:
+        with pytest.raises(UsageError) as caught:
+            load(text)
+        assert text[4:20] not in f"{caught.value} {caught.value.notes} {caught.value.hint}"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="files there have no such modes")
+def test_a_key_that_others_may_read_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """And used all the same; one that only its owner reads is not, and neither is a pipe."""
+    path = tmp_path / "key.pem"
+    path.write_text(private_pem(Ed25519PrivateKey.generate()), encoding="ascii")
+    path.chmod(0o600)
+    expected = load_signing_key(str(path)).public.key_id
+    reading, writing = os.pipe()
+    with open(writing, "wb") as pipe:  # noqa: PTH123
+        pipe.write(path.read_bytes())
+    assert load_signing_key(f"/dev/fd/{reading}").public.key_id == expected
+    os.close(reading)
+    assert caplog.messages == []
+    path.chmod(0o644)
+    assert load_signing_key(str(path)).public.key_id == expected
+    assert [f"chmod 600 {path}" in message for message in caplog.messages] == [True]
 
 
 def test_a_statement_stands_for_what_it_names_and_nothing_else() -> None:
@@ -131,6 +173,11 @@ def test_a_statement_stands_for_what_it_names_and_nothing_else() -> None:
     ):
         with pytest.raises(Untrusted, match="not signed by the key that is trusted"):
             check_statement(content, signed, by.public, **ASKED, digests=DIGESTS)
+    for bit in range(0, 8 * len(content), 97):
+        altered = bytearray(content)
+        altered[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(Untrusted):
+            check_statement(bytes(altered), signature, key.public, **ASKED, digests=DIGESTS)
     for forged in (b"{}", b"[]", b"not json", content.replace(b'"version":"1.2.0"', b'"version":"1.1.0","version":"1.2.0"'),
                    content.replace(b"in-toto.io", b"elsewhere.io")):  # fmt: skip
         with pytest.raises(Untrusted):
