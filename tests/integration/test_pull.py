@@ -165,7 +165,7 @@ def test_the_web_serves_it_as_well(built: World, tmp_path: Path) -> None:
 def test_an_archive_that_was_handed_over(built: World, tmp_path: Path) -> None:
     """A file with its manifest beside it is checked against that; a bare one is taken as it is, with a warning."""
     place = Place(built, tmp_path, (tmp_path / "storage").as_uri(), {})
-    assert place.publish().status == 0
+    assert place.publish("--share").status == 0
     client = Client(place, tmp_path / "client")
     folder = tmp_path / "storage" / MAIN
     result = client.pull(VERSION, "--platform", "linux-x64", source=str(folder / "1.0.0-linux-x64.tgz"))

@@ -46,12 +46,13 @@ class Asked:
 
 @dataclass(frozen=True)
 class Chosen:
-    """One archive of one release, and where it is read from."""
+    """One archive of one release, and where it is read from; one that was handed over ``alone`` has nothing around it."""
 
     release: Release
     platform: str
     archive: PublishedArchive
     source: Source
+    alone: bool = False
 
     def __str__(self) -> str:
         return f"{self.release.name} {self.release.version} on {self.platform}"

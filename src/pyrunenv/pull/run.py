@@ -44,8 +44,7 @@ def pull(chosen: Chosen, cache: Cache, to: Path | None, *, force: bool = False) 
 
 def _from_parts(chosen: Chosen, cache: Cache, building: Path) -> bool:
     """Put it together from parts, where they are published and that spares something."""
-    alone = chosen.archive.manifest is None  # it was handed over, and nothing lies around it
-    if alone or cache.has(chosen.archive.sha256, chosen.archive.size) or (parts := parts_of(chosen)) is None:
+    if chosen.alone or cache.has(chosen.archive.sha256, chosen.archive.size) or (parts := parts_of(chosen)) is None:
         return False
     lacking = missing(parts, cache)
     log.info("%s: %d of %d bytes are here already", chosen, parts.size - lacking, parts.size)

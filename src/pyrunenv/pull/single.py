@@ -53,7 +53,7 @@ def choose_archive(asked: Asked, platform: str, source: Source, name: str, path:
     fits = asked.name in (release.name, release.environment) and asked.version in (None, release.version)
     if not fits or value["platform"] != platform:
         raise PullError(f"{source.shown(name)} is {told}", hint="ask for that, or name another archive")
-    return Told(Chosen(release, platform, release.archives[platform], source), vouched=True)
+    return Told(Chosen(release, platform, release.archives[platform], source, alone=True), vouched=True)
 
 
 def _bare(asked: Asked, platform: str, source: Source, name: str, path: Path | None) -> Told:
@@ -75,4 +75,4 @@ def _bare(asked: Asked, platform: str, source: Source, name: str, path: Path | N
         raise UsageError(
             f"`{asked}` is no name with a version", hint="write 3.12.10@1.2.0, or the name alone"
         ) from None
-    return Told(Chosen(release, platform, archive, source), vouched=bool(digest))
+    return Told(Chosen(release, platform, archive, source, alone=True), vouched=bool(digest))
