@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyrunenv.files import sha256_file
-from pyrunenv.lock.pylock import lock_path
+from pyrunenv.lock.pylock import lock_path, parse
 from pyrunenv.publish.provenance import provenance
 from pyrunenv.publish.sbom import sbom
 from pyrunenv.publish.statement import statement
@@ -34,7 +34,9 @@ class Papers:
         wheelhouse = parcel.bundle / "packages"
         return {
             "manifest.json": lambda: parcel.manifest,
-            "cdx.json": lambda: sbom(parcel.contents, lambda name: read_metadata(wheelhouse / name)),
+            "cdx.json": lambda: sbom(
+                parcel.contents, lambda name: read_metadata(wheelhouse / name), parse(lock.read_text("utf-8"), lock)
+            ),
             "provenance.json": lambda: provenance(parcel.contents, parcel.address, sha256_file(lock), self.workspace),
         }
 
