@@ -16,3 +16,8 @@ def size(count: int) -> str:
 def signed(count: int) -> str:
     """Return a growth in bytes as a person reads it: with its sign."""
     return f"{'-' if count < 0 else '+'}{size(abs(count))}"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return ``1 package`` or ``2 packages``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"

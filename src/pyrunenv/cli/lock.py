@@ -14,7 +14,8 @@ from pyrunenv.cli.difference import show as show_difference
 from pyrunenv.errors import PyrunenvError, TargetsFailed, UsageError
 from pyrunenv.lock.difference import differences
 from pyrunenv.lock.run import LockReport, LockRun, Target, check, unmatched_in_shared
-from pyrunenv.units import size
+from pyrunenv.units import counted, size
+from pyrunenv.wheels.toolchain import INSTALL_ZIG, find_zig
 
 if TYPE_CHECKING:
     from pyrunenv.lock.locker import Upgrade
@@ -114,13 +115,19 @@ def show(report: LockReport, console: Console) -> None:
         total = sum(p.file.size or 0 for p in entry.packages)
         groups = f", {len(entry.groups)} groups" if len(entry.groups) > 1 else ""
         state = "locked" if locked.made else "current"
-        console.result(f"{state:8}{locked.target}: {len(entry.packages)} packages, {size(total)}{groups}")
+        made = [package.name for package in entry.to_build]
+        built = f", built from source: {', '.join(made)}" if made else ""
+        console.result(
+            f"{state:8}{locked.target}: {counted(len(entry.packages), 'package')}, {size(total)}{groups}{built}"
+        )
         if locked.made:
             for root in entry.roots:
                 for eviction in root.evictions[:1]:
                     console.note(
                         f"  `{root.requirement}` is in {', '.join(root.groups)}, not in {eviction.group}: {eviction.reason}"
                     )
+    if find_zig() is None and any(entry.made and entry.lock.to_build for entry in report.locked):
+        console.warn(f"what has C or C++ to compile needs a compiler, which is not installed: {INSTALL_ZIG}")
     for difference in differences(report.locked):
         show_difference(difference, console)
     _show_servers(report, console)

@@ -90,7 +90,8 @@ def only_one(workspace: Workspace, pattern: str | None, start: Path) -> Environm
     if len(chosen) == 1:
         return chosen[0]
     names = ", ".join(environment.full_version for environment in chosen)
-    what = f"`{pattern}` names {len(chosen)} environments" if pattern else "no environment is named"
+    what = f"`{pattern}` names" if pattern else "it takes one environment, and here are"
+    what = f"{what} {len(chosen)} environments"
     raise UsageError(what, notes=[f"environments here: {names}"] if names else [], hint="name one of them")
 
 

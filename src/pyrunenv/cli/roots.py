@@ -94,6 +94,16 @@ def remove(
     return _Change(workspace, chosen, console, jobs, dry_run).run(change, platform or (), lock=not no_lock)
 
 
+def _by_platform(report: LockReport, name: str) -> str:
+    """Which version each platform has."""
+    found: dict[str, list[str]] = {}
+    for entry in report.locked:
+        versions = sorted({package.version for package in entry.lock.packages if package.name == name})
+        if versions:
+            found.setdefault(", ".join(versions), []).append(entry.lock.platform)
+    return "; ".join(f"{version} on {', '.join(platforms)}" for version, platforms in found.items())
+
+
 class _Change:
     """One change of one environment's config: in memory, locked, and only then written."""
 
@@ -120,7 +130,7 @@ class _Change:
                     f"{self._environment.full_version} is not made for {key}", notes=[f"it lists {', '.join(listed)}"]
                 )
         change(self._edit)
-        if not self._changed:
+        if not self._changed and not lock:
             self._tell()
             return 0
         report = self._lock() if lock else None
@@ -174,7 +184,7 @@ class _Change:
             if len(versions) == 1:
                 self._edit.pin(root.name, versions.pop())
             elif versions:
-                self._edit.said.append(f"`{root.name}` stays unpinned: platforms have {', '.join(sorted(versions))}")
+                self._edit.said.append(f"`{root.name}` stays unpinned: {_by_platform(report, root.name)}")
         return self._edit.document.content != before
 
     def _refuse(self, report: LockReport) -> int:

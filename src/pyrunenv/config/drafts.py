@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from packaging.utils import canonicalize_name
+
 from pyrunenv.config.document import Document
 from pyrunenv.config.problems import KeyPath
 from pyrunenv.config.workspace import OWN, PACKAGE, PREFIX, SHARED
@@ -74,10 +76,16 @@ def fresh_package(workspace: Workspace, full_version: str, said: list[str]) -> D
     return Document((json.dumps({**value, "block-software": software}, indent=2, ensure_ascii=False) + "\n").encode())
 
 
-def config(workspace: Workspace, source: Environment | None, said: list[str]) -> bytes:
-    """The source's own config.json, letter by letter; else one without roots of its own."""
+def config(
+    workspace: Workspace, source: Environment | None, said: list[str], platforms: Iterable[str] | None = None
+) -> bytes:
+    """The source's own config.json, letter by letter but for entries of platforms that are not among ``platforms``.
+
+    Without a source it is one without roots of its own.
+    """
     if source is not None and source.own is not None:
-        return (source.folder / OWN).read_bytes()
+        document = Document((source.folder / OWN).read_bytes())
+        return document.content if platforms is None else _for_platforms(document, set(platforms), workspace)
     value: dict[str, Any] = {}
     schemas = {e.own.schema_uri for e in workspace.environments if e.own is not None}
     if len(schemas) == 1 and (schema := schemas.pop()) is not None:
@@ -88,6 +96,22 @@ def config(workspace: Workspace, source: Environment | None, said: list[str]) ->
     else:
         value["packages"] = {"dependencies": []}
     return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def _for_platforms(document: Document, listed: set[str], workspace: Workspace) -> bytes:
+    packages = document.value.get("packages") or {}
+    shared = workspace.shared.packages
+    for key, also in (("skip", shared.skip), ("forceSource", shared.force_source), ("buildWheel", shared.build_wheel)):
+        for name, entry in (packages.get(key) or {}).items():
+            others = [platform for platform in entry if platform not in listed]
+            gone: list[KeyPath] = [("packages", key, name, platform) for platform in others]
+            # an empty entry takes a shared one back, and must stay for that
+            whole = others and len(others) == len(entry) and canonicalize_name(name) not in also
+            for path in [("packages", key, name)] if whole else gone:
+                document = document.remove(path)
+    for platform in [p for p in packages.get("platformSpecific") or {} if p not in listed]:
+        document = document.remove(("packages", "platformSpecific", platform))
+    return document.content
 
 
 def readme(full_version: str, description: str) -> str:

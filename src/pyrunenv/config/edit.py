@@ -24,29 +24,34 @@ class Edit:
     inherited: Sequence[str] = ()
     said: list[str] = field(default_factory=list)
     """What was done, in sentences."""
+    _added: set[tuple[KeyPath, str]] = field(default_factory=set)
 
     def add(self, requirement: str, platforms: Sequence[str] = (), *, beside: bool = False) -> None:
         """Add a root, or move the one of its name to what is asked now; ``platforms`` empty means all of them.
 
-        ``beside`` keeps other roots of the name. Raises UsageError where several have it, and none is meant.
+        ``beside`` keeps other roots of the name, and so do those that were added by this same change. Raises UsageError
+        where several have the name, and none is meant, and where it is skipped on a platform that it is added for.
         """
         root = _parsed(requirement)
+        self._refuse_skipped(root, platforms)
         for path in _lists(platforms):
             self._own_list(path)
             here = [(index, text) for index, text in self._roots(path) if _name(text) == root.name and root.name]
+            before = [(index, text) for index, text in here if (path, text) not in self._added]
+            self._added.add((path, root.text))
             if any(meaning(text) == meaning(root.text) for _, text in here):
                 self.said.append(f"`{root.text}` is in {show_path(path)} already")
-            elif not here or beside:
+            elif not before or beside:
                 self.document = self.document.append(path, root.text)
                 self.said.append(f"added `{root.text}` to {show_path(path)}")
-            elif len(here) > 1:
+            elif len(before) > 1:
                 raise UsageError(
-                    f"{show_path(path)} has {len(here)} roots named `{root.name}`, and which one is meant cannot be told",
-                    notes=[f"`{text}`" for _, text in here],
+                    f"{show_path(path)} has {len(before)} roots named `{root.name}`, and which one is meant cannot be told",
+                    notes=[f"`{text}`" for _, text in before],
                     hint="remove the one to replace first, or keep all of them with `--beside`",
                 )
             else:
-                index, text = here[0]
+                index, text = before[0]
                 self.document = self.document.set((*path, index), root.text)
                 self.said.append(f"`{root.text}` replaces `{text}` in {show_path(path)}")
         self._tell_entries(root.name, ("overrides", "skip"))
@@ -79,6 +84,16 @@ class Edit:
                     marker = f"; {root.marker}" if root.marker else ""
                     self.document = self.document.set((*path, index), f"{root.written_name}{extras}=={version}{marker}")
                     self.said.append(f"pinned `{name}` to {version}, which all platforms have")
+
+    def _refuse_skipped(self, root: Root, platforms: Sequence[str]) -> None:
+        for written, entry in (self._at(("packages", "skip")) or {}).items():
+            kept = [key for key in platforms if isinstance(entry, dict) and key in entry]
+            if kept and root.name is not None and _name(written) == root.name:
+                raise UsageError(
+                    f"`{root.name}` is skipped on {', '.join(kept)}, and would stay out of it",
+                    notes=[f"{show_path(('packages', 'skip', written, key))}: {entry[key]}" for key in kept],
+                    hint="take that entry out of config.json first",
+                )
 
     def _own_list(self, path: KeyPath, only_if: str | None = None) -> None:
         """Give the file a list of its own, with the shared roots, before it is changed."""

@@ -45,9 +45,22 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f", expected one of: {', '.join(options)}" if options else ""
 
 
+_SPELLED = (
+    (r"^(darwin|macos|osx|mac)(?![a-z])", "macosx"), (r"^win(32|64)?(?![a-z])", "windows"),
+    (r"(amd64|x86_64|x86-64|intel)$", "x64"), (r"arm64$", "aarch64"),
+)  # fmt: skip
+
+
 def check_platform(key: str) -> str:
     if key not in PLATFORMS:
-        raise ValueError(f"unknown platform `{key}`{did_you_mean(key, PLATFORMS)}")
+        raise ValueError(f"unknown platform `{key}`{did_you_mean(_as_here(key), PLATFORMS)}")
+    return key
+
+
+def _as_here(key: str) -> str:
+    """A platform's key as others spell it, put in the words of this program."""
+    for theirs, ours in _SPELLED:
+        key = re.sub(theirs, ours, key, flags=re.IGNORECASE)
     return key
 
 

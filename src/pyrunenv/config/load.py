@@ -87,15 +87,31 @@ def _parse(path: Path, shown: str, make: Any, content: bytes | None) -> Any:
     except UnicodeDecodeError as error:
         message = f"is not UTF-8 (byte {error.start})"
     except json.JSONDecodeError as error:
-        comment = text[error.pos :].lstrip(", \t\r\n").startswith(("//", "/*", "#"))
-        reason = "comments are not JSON" if comment else f"{error.msg[:1].lower()}{error.msg[1:]}"
-        reason = reason if text.strip() else "is empty, expected an object"
-        raise Unreadable(Problem(shown, (), reason, Place(error.lineno, error.colno))) from None
+        reason, place = _not_json(text, error)
+        raise Unreadable(Problem(shown, (), reason, place)) from None
     except RecursionError:
         message = "is nested too deeply"
     except ValueError as error:
         message = str(error).partition(";")[0].lower()
     raise Unreadable(Problem(shown, (), message))
+
+
+def _not_json(text: str, error: json.JSONDecodeError) -> tuple[str, Place]:
+    """What is wrong in words, and where it was written, which is seldom where the parser stumbles."""
+    before = text[: error.pos].rstrip()
+    end = Place(before.count("\n") + 1, len(before) - before.rfind("\n") - 1)
+    here = Place(error.lineno, error.colno)
+    if not text.strip():
+        return "is empty, expected an object", here
+    if text[error.pos :].lstrip(", \t\r\n").startswith(("//", "/*", "#")):
+        return "comments are not JSON", here
+    if before.endswith(",") and text[error.pos : error.pos + 1] in ("]", "}", ""):
+        return "there is a comma behind the last item", end
+    if error.msg.startswith("Expecting ','"):
+        return "a comma is missing behind this", end
+    if error.msg.startswith("Invalid control character"):
+        return "a text holds a tab or the end of a line: write `\\t` or `\\n`, or close the text", here
+    return f"{error.msg[:1].lower()}{error.msg[1:]}", here
 
 
 def _objects(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, dict[str, Any]]]:

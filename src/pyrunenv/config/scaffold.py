@@ -126,7 +126,7 @@ def plan(
         .set((*ARTIFACT, "roots"), {p.key: f"./pydist/{p.key}" for p in chosen})
     )
     copies = _copies(workspace, source, said)
-    files = {PACKAGE: package.content, OWN: config(workspace, source, said)}
+    files = {PACKAGE: package.content, OWN: config(workspace, source, said, [p.key for p in chosen])}
     if README not in copies:
         files[README] = readme(full_version, package.value.get("description", "")).encode()
     catalogue = _catalogue(workspace, full_version, name, said)

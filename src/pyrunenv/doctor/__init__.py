@@ -85,6 +85,7 @@ def _programs(targets: Sequence[Target], locks: Sequence[Lock]) -> Iterator[Chec
     """uv, and what is needed only where a lock builds something that wants it."""
     builds = [package.build for lock in locks for package in lock.to_build if package.build]
     compiled = any(build.compiler for build in builds)
+    perhaps = sorted({package.name for lock in locks for package in lock.to_build})
     local = any(target.config.python.source == "local" for target in targets)
     tools = [wheel.filename for build in builds for wheel in build.requires]
     needed = {
@@ -92,7 +93,10 @@ def _programs(targets: Sequence[Target], locks: Sequence[Lock]) -> Iterator[Chec
         "cargo": any(name.startswith(("maturin", "setuptools_rust")) for name in tools),
     }
     yield _late("program", "uv"), machine.uv
-    yield _late("program", "zig", "error" if compiled else "warning"), partial(machine.compiler, needed=compiled)
+    yield (
+        _late("program", "zig", "error" if compiled else "warning"),
+        partial(machine.compiler, needed=compiled, perhaps=perhaps),
+    )
     yield _late("program", "patchelf", "error" if local else "warning"), partial(machine.patchelf, needed=local)
     for entry in machine.TOOLS:
         wanted = needed.get(entry.names[0], False)

@@ -79,14 +79,17 @@ def uv() -> Result:
     return Result("program", "ok", "uv", f"{version}; resolves and builds", where=program)
 
 
-def compiler(*, needed: bool) -> Result:
-    """zig, for C and C++ sources on every platform."""
-    from pyrunenv.wheels.toolchain import find_zig
+def compiler(*, needed: bool, perhaps: Sequence[str] = ()) -> Result:
+    """zig, for C and C++ sources on every platform; ``perhaps`` are packages that are built, and may have any."""
+    from pyrunenv.wheels.toolchain import INSTALL_ZIG, find_zig
 
     purpose = "C and C++ sources, on all platforms"
     found = find_zig()
+    if found is None and perhaps and not needed:
+        text = f"not found; {', '.join(perhaps)} are built from source, and need it where there is C or C++ in them"
+        return Result("program", "warning", "zig", text, INSTALL_ZIG)
     if found is None:
-        return _lacking("zig", purpose, "pip install 'pyrunenv[cross]'", needed=needed)
+        return _lacking("zig", purpose, INSTALL_ZIG, needed=needed)
     return Result("program", "ok", "zig", f"{found[1]}; for {purpose}", where=str(found[0]))
 
 

@@ -121,19 +121,31 @@ def error(missing: Sequence[Missing]) -> MissingPackages:
     remedies = dict.fromkeys(entry.remedies for entry in missing if entry.remedies)
     return MissingPackages(
         f"{count} root{'s' if count > 1 else ''} cannot be had",
-        notes=[line for entry in missing for line in _lines(entry)],
+        notes=[line for alike in _grouped(missing) for line in _lines(alike)],
         hint="".join(f"{remedy}\n" for remedy in remedies)
         + "choose another version, or leave them out there by adding to the environment's `packages`:\n"
         + _skip_entries(missing),
     )
 
 
-def _lines(entry: Missing) -> Iterable[str]:
-    yield f"{entry.environment} on {entry.platform}: `{entry.requirement}`: {entry.reason}"
+def _grouped(missing: Sequence[Missing]) -> Iterable[Sequence[Missing]]:
+    """Put pairs together that differ in the platform alone."""
+    groups: dict[Missing, list[Missing]] = {}
+    for entry in missing:
+        groups.setdefault(replace(entry, platform="", output=entry.output.replace(entry.platform, "")), []).append(
+            entry
+        )
+    return groups.values()
+
+
+def _lines(alike: Sequence[Missing]) -> Iterable[str]:
+    entry = alike[0]
+    yield f"{entry.environment} on {', '.join(e.platform for e in alike)}: `{entry.requirement}`: {entry.reason}"
     if entry.nearest is not None:
         of = "" if entry.culprit == entry.name else f" of {entry.culprit}"
         yield f"    nearest version{of} with a wheel there: {entry.nearest}"
-    yield f"    to skip it: {json.dumps(entry.name)}: {json.dumps({entry.platform: entry.skip_reason})}"
+    skipped = {other.platform: other.skip_reason for other in alike}
+    yield f"    to skip it: {json.dumps(entry.name)}: {json.dumps(skipped)}"
     if entry.detail and entry.detail not in entry.reason:
         yield f"    the resolver says: {entry.detail}"
     yield from (f"    {line}" for line in entry.output.splitlines())

@@ -146,7 +146,7 @@ class LockRun:
 
         previous = target.read_lock()
         inputs = target.inputs()
-        if previous is not None and previous.digest == combined(inputs) and not self._again:
+        if previous is not None and not outdated(previous, inputs) and not self._again:
             self.on_chosen(target, previous.interpreter)
             return LockedTarget(target, previous, made=False), Outcome(previous)
         if self.locked or self.fetcher.offline:
@@ -255,12 +255,24 @@ def write_lock(locked: LockedTarget) -> None:
     write_atomic(pylock.lock_path(target.environment.folder, target.platform.key), pylock.render(locked.lock))
 
 
+def outdated(lock: Lock, inputs: dict[str, str]) -> list[str]:
+    """Return what changed since a lock was made; nothing where it is current."""
+    from pyrunenv.wheels.toolchain import find_zig
+
+    if lock.digest != combined(inputs):
+        return list(changed(lock.inputs, inputs)) or ["its inputs"]
+    # made where there was no compiler, it does not say which one makes its bytes
+    if any(p.build and not p.build.compiler for p in lock.to_build) and find_zig() is not None:
+        return ["the compiler, which the lock does not name"]
+    return []
+
+
 def stale(target: Target, previous: Lock | None, inputs: dict[str, str]) -> StaleLock:
     """The failure of a target whose lock is absent or was made from other inputs; names those that changed."""
     command = f"pyrunenv lock {target.environment.full_version} --platform {target.platform}"
     if previous is None:
         return StaleLock(f"{target} is not locked", hint=f"run `{command}`")
-    names = ", ".join(changed(previous.inputs, inputs))
+    names = ", ".join(outdated(previous, inputs))
     return StaleLock(f"the lock of {target} is not current", notes=[f"changed since: {names}"], hint=f"run `{command}`")
 
 
@@ -274,6 +286,6 @@ def check(targets: Iterable[Target]) -> list[StaleLock]:
         except LockFormat as error:
             found.append(StaleLock(error.message, notes=error.notes, hint=error.hint))
             continue
-        if previous is None or previous.digest != combined(inputs):
+        if previous is None or outdated(previous, inputs):
             found.append(stale(target, previous, inputs))
     return found

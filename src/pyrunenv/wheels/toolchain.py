@@ -18,9 +18,9 @@ from typing import Any
 
 from pyrunenv.wheels.target import BuildTarget
 
+INSTALL_ZIG = "`pip install ziglang==0.14.1` (the extra `cross` of pyrunenv)"
 WITHOUT_ZIG = (
-    "pyrunenv: this package has code to compile, and there is no compiler for the target: "
-    "install it with `pip install 'pyrunenv[cross]'`"
+    f"pyrunenv: this package has code to compile, and there is no compiler for the target: {INSTALL_ZIG} brings one"
 )
 _TOOLS = {"cc": "cc", "c++": "c++", "ar": "ar", "ranlib": "ranlib", "dlltool": "dlltool", "windres": "rc",
           "lib": "lib", "objcopy": "objcopy"}  # fmt: skip

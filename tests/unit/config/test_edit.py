@@ -72,11 +72,31 @@ def test_beside_keeps_the_other_pin_and_then_the_name_alone_is_not_enough() -> N
     changed.add("numpy==2.2.6", beside=True)
     assert roots(changed)[0] == "numpy==1.26.4"
     assert roots(changed)[-1] == "numpy==2.2.6"
-    before = text(changed)
+    later = Edit(changed.document)
     with pytest.raises(UsageError, match="2 roots named `numpy`") as caught:
-        changed.add("numpy==2.3.0")
+        later.add("numpy==2.3.0")
     assert caught.value.notes == ("`numpy==1.26.4`", "`numpy==2.2.6`")
-    assert text(changed) == before
+    assert text(later) == text(changed)
+
+
+def test_requirements_of_one_change_do_not_replace_each_other() -> None:
+    """One for each system, say; the one that was there before is replaced by the first."""
+    changed = edit()
+    linux, darwin = 'numpy==2.2.6; sys_platform == "linux"', 'numpy==2.0.2; sys_platform == "darwin"'
+    changed.add(linux)
+    changed.add(darwin)
+    assert (roots(changed)[0], roots(changed)[-1]) == (linux, darwin)
+    changed.add(darwin)
+    assert roots(changed).count(darwin) == 1
+
+
+def test_a_root_is_not_added_where_it_would_stay_out() -> None:
+    """An entry that skips it is named, with its reason."""
+    changed = Edit(Document(b'{"packages": {"dependencies": [], "skip": {"Torch": {"macosx-x64": "no wheel"}}}}'))
+    with pytest.raises(UsageError, match="`torch` is skipped on macosx-x64") as caught:
+        changed.add("torch==2.2.2", ("linux-x64", "macosx-x64"))
+    assert caught.value.notes == ("packages.skip.Torch.macosx-x64: no wheel",)
+    changed.add("torch==2.2.2", ("linux-x64",))
 
 
 def test_platforms_have_their_own_lists_which_are_made_where_they_are_not() -> None:
