@@ -303,3 +303,16 @@ def test_a_zip_is_published_and_pulled_as_well(built: World, tmp_path: Path) -> 
     assert contents(Path(result.stdout.strip())) == contents(
         place.world.environment_folder() / "pydist" / "windows-x64"
     )
+
+
+def test_a_storage_without_a_catalogue_has_releases(built: World, tmp_path: Path) -> None:
+    """The newest of an environment that its name tells; what several could be is not guessed."""
+    place = Place(built, tmp_path, (tmp_path / "storage").as_uri(), {})
+    shutil.rmtree(place.world.root / "catalogue")
+    assert place.publish().status == 0
+    client = Client(place, tmp_path / "client")
+    found = [client.pull(word, "--platform", "linux-x64") for word in (VARIANT, f"{VARIANT}@1.0.0", f"{NAME}-old")]
+    assert [result.status for result in found] == [0, 0, 0], found
+    assert len({result.stdout for result in found}) == 1
+    assert client.pull("old", "--platform", "linux-x64").stdout == found[0].stdout
+    assert "name it at the end of --from" in client.pull("3.12", "--platform", "linux-x64").stderr

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import semver
+
 from pyrunenv.errors import PullError, Untrusted, UsageError
 from pyrunenv.publish.descriptors import ENTRY_POINT
 from pyrunenv.publish.release import (
@@ -79,6 +81,8 @@ def choose(asked: Asked, platform: str, source: Source, catalogue: str | None, k
 def _release(asked: Asked, source: Source, catalogue: str | None, key: TrustedKey | None) -> Release:
     if asked.version is not None and "/" in asked.name:
         return _read_release(source, asked.name, asked.version)
+    if catalogue is None and not source.catalogues() and (release := _newest(asked, source)) is not None:
+        return release
     listed = _catalogue(source, catalogue, key)
     by_name = {**{release.name: release for release in listed.entrypoints.values()}, **listed.entrypoints}
     release = by_name.get(asked.name)
@@ -92,6 +96,19 @@ def _release(asked: Asked, source: Source, catalogue: str | None, key: TrustedKe
     if asked.version in (None, release.version):
         return release
     return _read_release(source, release.name, asked.version or "")
+
+
+def _newest(asked: Asked, source: Source) -> Release | None:
+    """Return a release of a storage that has no catalogue: the newest, or the version that is asked for."""
+    released: dict[str, list[str]] = {}
+    for name, version in source.releases():
+        own = name.rpartition("/")[2]
+        if (asked.name in (name, own) or own.endswith(f"-{asked.name}")) and semver.Version.is_valid(version):
+            released.setdefault(name, []).append(version)
+    if len(released) != 1:
+        return None
+    name, versions = next(iter(released.items()))
+    return _read_release(source, name, asked.version or max(versions, key=semver.Version.parse))
 
 
 def _read_release(source: Source, name: str, version: str) -> Release:

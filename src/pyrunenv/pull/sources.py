@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from urllib.parse import quote, urlsplit
 from pyrunenv.errors import DigestMismatch, FetchError, PullError, StorageError
 from pyrunenv.fetch.cache import discard
 from pyrunenv.files import CHUNK
+from pyrunenv.publish.descriptors import ENTRY_POINT
 from pyrunenv.secrets import mask
 
 if TYPE_CHECKING:
@@ -40,6 +42,10 @@ class Source(Protocol):
         """Return the npm names of the catalogues here, as far as that can be told."""
         ...
 
+    def releases(self) -> list[tuple[str, str]]:
+        """Return the npm names and versions that are released here, as far as that can be told."""
+        ...
+
 
 @dataclass(frozen=True)
 class Web:
@@ -62,6 +68,9 @@ class Web:
 
     def catalogues(self) -> list[str]:
         return []  # the web lists nothing
+
+    def releases(self) -> list[tuple[str, str]]:
+        return []
 
     def _url(self, address: str) -> str:
         return f"{self.base.rstrip('/')}/{quote(address)}"
@@ -124,6 +133,15 @@ class Stored:
             ]
             return sorted(f"@{name}" if "/" in name else name for name in names)
         return []
+
+    def releases(self) -> list[tuple[str, str]]:
+        with suppress(StorageError):
+            found = [match for address in self.storage.list("software") if (match := _RELEASE.fullmatch(address))]
+            return [(f"@{match[1]}" if "/" in match[1] else match[1], match[2]) for match in found]
+        return []
+
+
+_RELEASE = re.compile(rf"software/(.+)/{ENTRY_POINT}/(\d+\.\d+\.\d+[^/]*)\.json")
 
 
 def open_source(url: str, cache: Cache, fetcher: Fetcher) -> Source:
