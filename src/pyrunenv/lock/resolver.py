@@ -51,6 +51,7 @@ __all__ = ["Edges", "Refusal", "Resolution", "Resolver", "root_file_name", "uv_p
 _NOT_A_WHEEL = re.compile(
     r"Building source distributions .* is disabled|building from source is disabled", re.IGNORECASE
 )
+_REFUSED = re.compile(r"replied 40[137]\b")
 _UNANSWERED = re.compile(r"Failed to fetch: `?(https?://[^\s`]+)`?")
 _LOGIN = "give its login in UV_INDEX_<NAME>_USERNAME and UV_INDEX_<NAME>_PASSWORD, in its URL, or in netrc"
 _REACH = "check its address in `registries`, the network and the proxy, then run again"
@@ -215,11 +216,14 @@ class Resolver:
 
 
 def unanswered(silent: Sequence[Silence]) -> ResolverFailed:
-    """The failure of a run that needed registries which do not answer."""
+    """The failure of a run that needed registries which do not answer, or do not let us in."""
     names = " and ".join(s.registry for s in silent)
+    one = len(silent) == 1
+    refused = all(_REFUSED.search(s.reason) for s in silent)
+    does = f"refuse{'s' if one else ''} to let us in" if refused else f"do{'es' if one else ''} not answer"
     times = [f" ({s.attempts} times)" if s.attempts > 1 else "" for s in silent]
     return ResolverFailed(
-        f"the registr{'y' if len(silent) == 1 else 'ies'} {names} {'does' if len(silent) == 1 else 'do'} not answer",
+        f"the registr{'y' if one else 'ies'} {names} {does}",
         notes=[f"asked for {s.url}{count}: {s.reason}" for s, count in zip(silent, times, strict=True)],
         hint=next((s.hint for s in silent if s.hint), _REACH),
     )
