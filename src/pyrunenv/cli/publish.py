@@ -38,7 +38,9 @@ def publish(
     ] = False,
     sign: Annotated[
         str | None,
-        typer.Option("--sign", metavar="KEY", help="An Ed25519 key (PEM) to sign with. [PYRUNENV_SIGNING_KEY]"),
+        typer.Option(
+            "--sign", metavar="KEY", help="An Ed25519 key (PEM) to sign with, or `keyless`. [PYRUNENV_SIGNING_KEY]"
+        ),
     ] = None,
     folder: options.Folder = None,
     verbose: options.Verbose = 0,
@@ -48,6 +50,7 @@ def publish(
 
     An interrupted run leaves the old catalogue whole, and running again finishes it.
     """
+    from pyrunenv.publish.keyless import WORD, keyless_signer
     from pyrunenv.publish.papers import Papers
     from pyrunenv.publish.parcel import parcels
     from pyrunenv.publish.run import Publisher, Storages
@@ -56,7 +59,11 @@ def publish(
     console = Console()
     given = sign or os.environ.get(SIGNING_KEY)
     workspace, start = options.open_workspace(folder, console, verbose=verbose, quiet=quiet)
-    papers = Papers(workspace.root, load_signing_key(given) if given else None)
+    papers = (
+        Papers(workspace.root, keyless=keyless_signer())
+        if given == WORD
+        else Papers(workspace.root, load_signing_key(given) if given else None)
+    )
     chosen = workspace.select(environments or (), start)
     found = parcels(options.targets_of(chosen, options.chosen_platforms(platform), console))
     with bars(console) as shown:

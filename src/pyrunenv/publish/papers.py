@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,10 +23,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Papers:
-    """Writes the papers of archives of a workspace; with a key they are signed."""
+    """Writes the papers of archives of a workspace; with a key, or by whoever the CI system says, they are signed."""
 
     workspace: Path
     key: SigningKey | None = None
+    keyless: Callable[[bytes], bytes] | None = None
 
     def of(self, parcel: Parcel) -> Mapping[str, Callable[[], bytes]]:
         """Return what writes the papers of an archive, by their kind (:func:`pyrunenv.publish.release.beside`)."""
@@ -42,14 +44,20 @@ class Papers:
 
     def seal(self, parcel: Parcel, present: Mapping[str, PublishedFile]) -> Mapping[str, bytes]:
         """Return what vouches for an archive and the papers that lie beside it."""
-        if self.key is None:
+        if self.key is None and self.keyless is None:
             return {}
         content = statement(
             name=parcel.package.name, version=parcel.package.version, platform=parcel.target.platform.key,
             address=parcel.address,
             digests={parcel.address: parcel.sha256, **{file.address: file.sha256 for file in present.values()}},
         )  # fmt: skip
-        return {"statement.json": content, "statement.sig": self.key.sign(content)}
+        return {"statement.json": content, **({"statement.sig": self.key.sign(content)} if self.key else {})}
+
+    def witness(self, sealed: Mapping[str, bytes]) -> Mapping[str, Callable[[], bytes]]:
+        """Return what writes down who sealed an archive; that differs each time, and the first is as good as another."""
+        if self.keyless is None:
+            return {}
+        return {"statement.sigstore.json": partial(self.keyless, sealed["statement.json"])}
 
     def seal_catalogue(self, content: bytes) -> bytes | None:
         """Return the signature of a catalogue."""

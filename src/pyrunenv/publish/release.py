@@ -111,5 +111,6 @@ def beside(address: str) -> dict[str, str]:
     base = PurePosixPath(address)
     return {
         kind: f"{base}.{kind}"
-        for kind in ("sha256", "manifest.json", "cdx.json", "provenance.json", "statement.json", "statement.sig", "parts.json")
+        for kind in ("sha256", "manifest.json", "cdx.json", "provenance.json", "statement.json", "statement.sig",
+                     "statement.sigstore.json", "parts.json")
     }  # fmt: skip

@@ -95,13 +95,16 @@ class Sender:
         present = {
             kind: self._paper(parcel, kind, write, renew=renew) for kind, write in self.papers.of(parcel).items()
         }
-        for kind, content in self.papers.seal(parcel, present).items():
+        sealed = self.papers.seal(parcel, present)
+        for kind, content in sealed.items():
             there = self._paper(parcel, kind, partial(bytes, content), renew=renew or self.force)
             if there.sha256 != sha256_bytes(content):
                 raise StorageError(
                     f"{self.storage.url(there.address)} is there already, of another key or of other papers",
                     hint="sign anew with --force",
                 )
+        for kind, write in self.papers.witness(sealed).items():
+            self._paper(parcel, kind, write, renew=renew or self.force)
         if self.shared and "tar" in parcel.contents["archive"]:
             self._paper(parcel, "parts.json", lambda: share(parcel, self.storage).to_json(), renew=renew)
         self._read_back(parcel)
