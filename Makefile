@@ -18,8 +18,9 @@ CLEAN := env -u PIP_FIND_LINKS -u PIP_EXTRA_INDEX_URL -u PYTHONPATH -u PYTHONHOM
 demo: $(VENV)/.ready
 	$(CLEAN) $(BIN)/python demo/demo.py
 
+# in the order of their names: what takes long is begun first
 test: $(VENV)/.ready
-	$(CLEAN) $(PYTEST) --numprocesses=2 --dist=loadfile --durations=15 $(ARGS)
+	$(CLEAN) $(PYTEST) --numprocesses=2 --dist=loadfile --no-loadscope-reorder --durations=15 $(ARGS)
 
 stress: $(VENV)/.ready
 	$(CLEAN) $(PYTEST) --numprocesses=2 --dist=loadfile --stress tests/stress $(ARGS)
