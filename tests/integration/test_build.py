@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import tarfile
 import tomllib
 import zipfile
@@ -171,7 +172,20 @@ def a_lost_wheel(world: World) -> Path:
 
 
 def a_touched_file(world: World) -> Path:
-    path = next((world.environment_folder() / "pydist" / "linux-aarch64" / "packages").glob("pure*"))
+    return flipped(world, "pure*")
+
+
+def the_caches_own_file(world: World) -> Path:
+    """A wheel that no other bundle has lies in the cache under a second name, once the bundle it replaced is gone."""
+    shutil.rmtree(world.environment_folder() / "pydist" / "linux-aarch64")
+    assert world.run("build", "--platform", "linux-aarch64").status == 0
+    path = flipped(world, "native*")
+    assert path.stat().st_nlink == 2
+    return path
+
+
+def flipped(world: World, name: str) -> Path:
+    path = next((world.environment_folder() / "pydist" / "linux-aarch64" / "packages").glob(name))
     content = bytearray(path.read_bytes())
     content[100] ^= 1
     path.write_bytes(content)
@@ -184,7 +198,9 @@ def a_lost_archive(world: World) -> Path:
     return path
 
 
-@pytest.mark.parametrize("damage", [altered_by_a_byte, a_lost_wheel, a_touched_file, a_lost_archive])
+@pytest.mark.parametrize(
+    "damage", [altered_by_a_byte, a_lost_wheel, a_touched_file, the_caches_own_file, a_lost_archive]
+)
 def test_what_was_altered_is_rebuilt_and_nothing_else(built: World, damage: Any) -> None:
     """A stamp is never believed: the altered target is built again to the same bytes, the others are left alone."""
     before = built.archives_built()

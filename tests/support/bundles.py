@@ -50,7 +50,7 @@ class FakeCache:
 
     files: dict[str, bytes] = field(default_factory=dict)
 
-    def copy_to(self, sha256: str, target: Path) -> None:
+    def link_to(self, sha256: str, target: Path) -> None:
         target.write_bytes(self.files[sha256])
 
 

@@ -69,7 +69,7 @@ def unpack(building: Path, interpreter: PreparedInterpreter, copies: Sequence[Pl
 def finish(building: Path, target_dir: Path, wheels: Sequence[tuple[str, str]], cache: Cache) -> Listing:
     """Add the wheels, put the bundle in its place, and return what lies in it."""
     for name, sha256 in sorted(_distinct(wheels).items()):
-        cache.copy_to(sha256, building / "packages" / name)
+        cache.link_to(sha256, building / "packages" / name)
         _check_wheel(building / "packages" / name, sha256)
     listing = scan(building)
     replace_folder(building, target_dir)

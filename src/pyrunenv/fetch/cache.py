@@ -163,6 +163,23 @@ class Cache:
 
         Raises DamagedBlob, and removes the blob, where its bytes are not those of its digest.
         """
+        with self._opened(sha256) as source, _written(target):
+            _copy(source, target)
+
+    def link_to(self, sha256: str, target: Path) -> None:
+        """Make ``target`` (mode 0644) a second name of a blob where that has none yet, else a copy; raises as that does.
+
+        As a link it costs neither time nor room. Who writes into it changes the blob as well: that is noticed when it is
+        next used, as any damage is. A third name there never is, so that no two bundles change together.
+        """
+        with self._opened(sha256) as source, _written(target):
+            target.unlink(missing_ok=True)
+            if not _link(Path(source.name), target):
+                _copy(source, target)
+
+    @contextmanager
+    def _opened(self, sha256: str) -> Iterator[BufferedReader]:
+        """Open a blob that is sound; raises DamagedBlob, and removes it, where it is not."""
         path = self.blob(sha256)
         try:
             source = path.open("rb")
@@ -176,11 +193,7 @@ class Cache:
             if not sound:
                 discard(path)
                 raise DamagedBlob(sha256, (f"{path} was damaged and has been removed",))
-            try:
-                _copy(source, target)
-            except OSError as error:
-                target.unlink(missing_ok=True)
-                raise _failure(error, f"{target} cannot be written", "free some space there, then run again") from error
+            yield source
 
     @contextmanager
     def lock(self, name: str, cancelled: Callable[[], bool] = lambda: False) -> Iterator[None]:
@@ -295,12 +308,14 @@ class Cache:
         return True
 
     def _used(self, sha256: str, path: Path) -> None:
-        """Date a blob for :func:`pyrunenv.fetch.upkeep.prune`, and remember that it is sound."""
-        with self._touching:
-            with suppress(OSError):
-                os.utime(path, ns=(now := time.time_ns(), now))
-            with suppress(OSError):
-                self._verified[sha256] = _identity(path.stat())
+        """Note in a blob's access time when it was used, for :mod:`pyrunenv.fetch.upkeep`; remember that it is sound.
+
+        The other time stays: a bundle's wheel may be the same file, and is known by it.
+        """
+        with self._touching, suppress(OSError):
+            status = path.stat()
+            self._verified[sha256] = _identity(status)
+            os.utime(path, ns=(time.time_ns(), status.st_mtime_ns))
 
 
 def discard(path: Path) -> None:
@@ -321,6 +336,29 @@ def _failure(error: OSError, message: str, hint: str) -> CacheError:
     if error.errno in _NO_RIGHT:
         return CacheError(f"{message}: permission is denied", notes=[str(error)], hint=hint)
     return CacheError(f"{message}: {error.strerror or error}", notes=[str(error)], hint=hint)
+
+
+@contextmanager
+def _written(target: Path) -> Iterator[None]:
+    """Leave nothing of a file that could not be written, and turn what the file system says into a CacheError."""
+    try:
+        yield
+    except OSError as error:
+        target.unlink(missing_ok=True)
+        raise _failure(error, f"{target} cannot be written", "free some space there, then run again") from error
+
+
+def _link(path: Path, target: Path) -> bool:
+    """Give a file its second name; False where that cannot be, or would be its third."""
+    try:
+        target.hardlink_to(path)
+    except OSError:
+        return False  # another disk, no links there, somebody else's file
+    if target.stat().st_nlink != 2:
+        target.unlink()
+        return False
+    target.chmod(0o644)
+    return True
 
 
 def _copy(source: BinaryIO, target: Path) -> None:

@@ -163,7 +163,8 @@ def _entries(cache: Cache) -> Iterator[_Entry]:
 def _used(path: Path) -> float:
     """When something was last used; of a folder that is made once, its mark tells."""
     mark = path / ".ready"
-    return (mark if mark.exists() else path).stat().st_mtime
+    status = (mark if mark.exists() else path).stat()
+    return max(status.st_atime, status.st_mtime)
 
 
 def _lock_of(tar: Path) -> Path:

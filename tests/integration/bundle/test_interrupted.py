@@ -68,7 +68,7 @@ def test_a_bundle_whose_maker_was_killed_is_made_again(tmp_path: Path) -> None:
     kill_when_ready(
         """
 class Slow(FakeCache):
-    def copy_to(self, sha256, target):
+    def link_to(self, sha256, target):
         target.write_bytes(b"ha")
         print("ready", flush=True)
         time.sleep(60)

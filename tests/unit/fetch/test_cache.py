@@ -85,6 +85,77 @@ def test_copy_works_where_the_kernel_cannot_copy(cache: Cache, tmp_path: Path, m
     assert (tmp_path / "copy").read_bytes() == content
 
 
+def test_a_blob_gets_a_second_name_and_no_third(cache: Cache, tmp_path: Path) -> None:
+    """The first bundle's wheel is the blob itself, those of others are copies until that is gone; all look alike."""
+    sha256 = put(cache, b"wheel")
+    names = [tmp_path / name for name in ("first", "second", "third")]
+    for name in names[:2]:
+        cache.link_to(sha256, name)
+    names[0].unlink()
+    cache.link_to(sha256, names[2])
+    same = [name.exists() and name.samefile(cache.blob(sha256)) for name in names]
+    assert same == [False, False, True]
+    assert {(name.read_bytes(), name.stat().st_mode & 0o777) for name in names[1:]} == {(b"wheel", 0o644)}
+
+
+def test_names_that_two_processes_give_at_once_are_not_both_kept(
+    cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between looking and linking there is no moment in which another could come: the links are counted afterwards."""
+    sha256 = put(cache, b"wheel")
+    real = os.link
+
+    def meanwhile(source: str, target: str, **options: bool) -> None:
+        real(source, tmp_path / "theirs")
+        real(source, target, **options)
+
+    monkeypatch.setattr(os, "link", meanwhile)
+    cache.link_to(sha256, tmp_path / "ours")
+    assert not (tmp_path / "ours").samefile(tmp_path / "theirs")
+    assert (tmp_path / "ours").read_bytes() == b"wheel"
+
+
+@pytest.mark.parametrize("error", [errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP])
+def test_where_no_link_can_be_there_is_a_copy(
+    cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: int
+) -> None:
+    """Another disk, a file system without links, or somebody else's file."""
+    sha256 = put(cache, b"wheel")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(os, "link", refuse)
+    target = tmp_path / "a.whl"
+    target.write_bytes(b"what was there")
+    cache.link_to(sha256, target)
+    assert not target.samefile(cache.blob(sha256))
+    assert target.read_bytes() == b"wheel"
+
+
+def test_a_blob_that_was_written_into_through_its_second_name(cache: Cache, tmp_path: Path) -> None:
+    """It enters no other bundle: whoever wants it next finds it damaged."""
+    sha256 = put(cache, b"wheel")
+    cache.link_to(sha256, tmp_path / "first")
+    with (tmp_path / "first").open("r+b") as stream:
+        stream.write(b"W")
+    for other in (cache, Cache(cache.root)):
+        with pytest.raises(DamagedBlob):
+            other.link_to(sha256, tmp_path / "second")
+    assert not (tmp_path / "second").exists()
+    assert (tmp_path / "first").read_bytes() == b"Wheel"
+
+
+def test_using_a_blob_does_not_date_what_is_linked_to_it(cache: Cache, tmp_path: Path) -> None:
+    """A bundle is known by its files' times: they stay, while the cache goes on counting uses."""
+    sha256 = put(cache, b"wheel")
+    cache.link_to(sha256, tmp_path / "first")
+    os.utime(tmp_path / "first", (1000, 1000))
+    cache.copy_to(sha256, tmp_path / "second")
+    status = (tmp_path / "first").stat()
+    assert status.st_mtime == 1000 < status.st_atime
+
+
 @pytest.mark.parametrize("content", [b"whEEl", b"", b"wheel and more"])
 def test_damaged_blob_is_removed_and_not_copied(cache: Cache, tmp_path: Path, content: bytes) -> None:
     """A blob that was changed, even in place and at the same size, is refused by a process that has not seen it."""
