@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from io import FileIO
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,6 +18,7 @@ from pyrunenv.bundle.place import place_lock, remove_stale, written
 from pyrunenv.files import CHUNK, atomic_path, sha256_file
 from pyrunenv.packing.deflate import END, STORED_BLOCK, Pieces, crc32, deflater
 from pyrunenv.packing.tree import Member, members
+from pyrunenv.packing.uncached import Uncached
 
 T = TypeVar("T")
 
@@ -67,12 +67,13 @@ def pack_members(found: list[Member], archive: Path, *, mtime: int, jobs: int) -
         deflater(jobs, quick=_is_mostly_compressed(found)) as blocks,
         _Line("write") as writer,
     ):
+        file = Uncached(raw.fileno())
 
         def write(pieces: Pieces) -> None:
             # one long write instead of 32 short ones for a block of stored data
             block = pieces[0] if len(pieces) == 1 else b"".join(pieces)
             out.update(block)
-            _write_all(raw, block)
+            file.write(block)
 
         write([GZIP_HEADER])
         for data, compressed in _tar_stream(found, mtime):
@@ -92,12 +93,6 @@ def tar_digest(bundle: Path, *, mtime: int) -> str:
     for data, _ in _tar_stream(members(bundle), mtime):
         digest.update(data)
     return digest.hexdigest()
-
-
-def _write_all(raw: FileIO, data: bytes | memoryview) -> None:
-    left = memoryview(data)
-    while left:
-        left = left[raw.write(left) :]
 
 
 def _is_mostly_compressed(found: list[Member]) -> bool:

@@ -1,0 +1,79 @@
+"""Writing past memory: the same bytes whatever the system can do, and no wait for a slow disk."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from pyrunenv.packing.uncached import Uncached
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux alone writes past memory")
+PIECES = [os.urandom(size) for size in (1, 70_000, 1 << 20, 3)]
+
+
+def write(path: Path, pieces: Sequence[bytes] = PIECES) -> bytes:
+    """Write pieces after what is there, as an archive follows its header; returns all of it."""
+    with path.open("wb", buffering=0) as raw:
+        raw.write(b"first ")
+        out = Uncached(raw.fileno())
+        for piece in pieces:
+            out.write(memoryview(piece))
+        raw.write(b" last")
+    return path.read_bytes()
+
+
+def refusing(error: Exception) -> Callable[..., int]:
+    def refuse(*_: object) -> int:
+        raise error
+
+    return refuse
+
+
+def test_all_is_written_in_order(tmp_path: Path) -> None:
+    """As the system here does it."""
+    assert write(tmp_path / "a") == b"".join([b"first ", *PIECES, b" last"])
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.EOPNOTSUPP, "no"), OSError(errno.EINVAL, "no"), NotImplementedError("no pwritev2 here")]
+)
+def test_a_system_that_cannot_writes_as_usual(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """An older Linux, a file system without it, a C library without the call."""
+    monkeypatch.setattr(os, "pwritev", refusing(error))
+    assert write(tmp_path / "a") == b"".join([b"first ", *PIECES, b" last"])
+
+
+def test_short_writes_are_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A system may take fewer bytes than it is given."""
+    monkeypatch.setattr(os, "pwritev", lambda handle, data, *_: os.write(handle, data[0][:1000]))
+    assert write(tmp_path / "a") == b"".join([b"first ", *PIECES, b" last"])
+
+
+def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What would fail as usual too is not tried again as usual."""
+    monkeypatch.setattr(os, "pwritev", refusing(OSError(errno.ENOSPC, "full")))
+    with pytest.raises(OSError, match="full"):
+        write(tmp_path / "a")
+
+
+def test_a_slow_disk_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once it has held us up, the rest goes by way of memory."""
+    calls = []
+
+    def slow(handle: int, data: Sequence[memoryview], *_: object) -> int:
+        calls.append(len(data[0]))
+        time.sleep(0.06)
+        return os.write(handle, data[0])
+
+    monkeypatch.setattr(os, "pwritev", slow)
+    pieces = [b"0123456789"] * 50
+    assert write(tmp_path / "a", pieces) == b"".join([b"first ", *pieces, b" last"])
+    assert len(calls) == 2
