@@ -69,7 +69,7 @@ for name in stdlib:
     importlib.import_module(name)
 found["the standard library"] = {
     "which": shutil.which("sh"), "ran": subprocess.run(["sh", "-c", "exit 3"]).returncode,
-    "written": open(tempfile.mkstemp()[1], "w").write("x"), "joined": os.path.join("a", "b"),
+    "written": tempfile.TemporaryFile("w").write("x"), "joined": os.path.join("a", "b"),
     "child": subprocess.run([sys.executable, "-m", "asks_main"], capture_output=True, text=True, cwd=tree).stdout,
 }
 print(json.dumps(found, default=str))
