@@ -121,7 +121,8 @@ class Builder:
                 self._lock_all(builds, report)
                 self._drain({build.assembled: target for target, build in builds.items() if build.assembled}, report)
                 ready = {target: build for target, build in builds.items() if build.listing}
-                pack_jobs = max(1, self.jobs // len(ready)) if ready else 1
+                # two each where there are many: the last ones have the machine for themselves
+                pack_jobs = max(min(2, self.jobs), self.jobs // len(ready)) if ready else 1
                 self._drain({threads.submit(build.pack, pack_jobs): target for target, build in ready.items()}, report)
             except BaseException:
                 self._run.stop()

@@ -24,6 +24,8 @@ from pyrunenv import logs
 from pyrunenv.errors import ProcessFailed
 
 _LOOK = 0.2
+# Added to the niceness of workers: resolving and downloading come first, since everything else waits for them.
+_YIELDING = 5
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
@@ -116,6 +118,8 @@ def _begin(parent: int, stop: Any) -> None:
     """Set a worker up: the terminal's Ctrl-C is the parent's to answer, and its own answer to SIGTERM is not for here."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if hasattr(os, "nice"):
+        os.nice(_YIELDING)
 
     def watch() -> None:
         while os.getppid() == parent and not stop.value:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import threading
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -65,6 +66,8 @@ _QUICK_NAMES = "timeout:1 attempts:5"
 
 # Seconds that the resolver waits for the metadata of what is built from source: a backend may have to be run for it.
 _PATIENCE = "1800"
+
+_ahead = threading.Lock()
 
 # The glibc versions that uv has a target for; any other floor is rounded down, which can only leave wheels out.
 _UV_GLIBC = (17, 28, *range(31, 41))
@@ -153,8 +156,15 @@ class Resolver:
         command = [
             uv_program(), "pip", "compile", str(source), "--constraints", str(constraints), *words, *self._words,
         ]  # fmt: skip
-        done = process.run(command, env=self._variables, cwd=folder, check=False)
+        done = self._run(command, folder)
         return replace(done, stderr=self._real(done.stderr))
+
+    def _run(self, command: Sequence[str], folder: Path) -> process.Completed:
+        """Run uv. Where its cache is new one run goes ahead, so that not each asks for the same pages, and about Python."""
+        with _ahead:
+            if not self.cache.exists():
+                return process.run(command, env=self._variables, cwd=folder, check=False)
+        return process.run(command, env=self._variables, cwd=folder, check=False)
 
     def _real(self, text: str) -> str:
         """Name registries by their own addresses, not by those of the gate."""

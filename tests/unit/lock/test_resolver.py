@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
 import pytest
 
+from pyrunenv import process
+from pyrunenv.config.schema import Registries
 from pyrunenv.errors import ResolverFailed
 from pyrunenv.lock.answers import Refusal, read_edges, read_reason
 from pyrunenv.lock.model import Floors
-from pyrunenv.lock.resolver import uv_platform
+from pyrunenv.lock.resolver import Resolver, uv_platform
 from pyrunenv.platforms import PLATFORMS
 
 NO_WHEEL = """error: No solution found when resolving dependencies
@@ -63,3 +69,27 @@ def test_a_floor_below_every_manylinux_is_refused() -> None:
     """No wheel exists for glibc 2.5 that the resolver could pick."""
     with pytest.raises(ResolverFailed, match=r"2\.5"):
         uv_platform(PLATFORMS["linux-x64"], Floors("2.5", "13.0"))
+
+
+def test_one_run_goes_ahead_where_the_cache_is_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first fills uv's cache, also where it fails in the end; then the others run side by side."""
+    under_way: list[int] = []
+    at_once: list[int] = []
+    others = threading.Barrier(3, timeout=20)
+
+    def run(*_: object, **__: object) -> process.Completed:
+        under_way.append(1)
+        at_once.append(len(under_way))
+        if len(at_once) > 1:
+            others.wait()
+        (tmp_path / "cache/uv").mkdir(parents=True, exist_ok=True)
+        under_way.pop()
+        return process.Completed(1, "", "error: none of your business")
+
+    monkeypatch.setattr(process, "run", run)
+    resolver = Resolver(PLATFORMS["linux-x64"], "3.12.10", Floors("2.28", "13.0"), Registries(), tmp_path / "cache/uv")
+    with ThreadPoolExecutor(4) as threads:
+        failures = [threads.submit(resolver.resolve, ["numpy"]) for _ in range(4)]
+    assert {type(future.exception()) for future in failures} == {ResolverFailed}
+    assert at_once[0] == 1
+    assert max(at_once) == 3
