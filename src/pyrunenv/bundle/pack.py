@@ -18,7 +18,7 @@ from pyrunenv.bundle.place import place_lock, remove_stale, written
 from pyrunenv.files import CHUNK, atomic_path, sha256_file
 from pyrunenv.packing.deflate import END, STORED_BLOCK, Pieces, crc32, deflater
 from pyrunenv.packing.tree import Member, members
-from pyrunenv.packing.uncached import Uncached
+from pyrunenv.uncached import Uncached
 
 T = TypeVar("T")
 

@@ -25,6 +25,7 @@ from pyrunenv.fetch.cache import Cache, discard
 from pyrunenv.fetch.reasons import CONNECT_TIMEOUT, Problem, from_error, from_status
 from pyrunenv.fetch.session import file_path
 from pyrunenv.secrets import mask
+from pyrunenv.uncached import Uncached
 
 # Small enough that a bar moves on a slow line; where the last piece took less than so many seconds, so large that the
 # interpreter's lock is seldom taken: with 16 connections that saves a quarter of the processor's time in user mode.
@@ -256,7 +257,8 @@ class Transfer:
         self._pieces = self._pieces or self.received > 0
         self._expected = expected
         wrong = self.size is not None and expected not in (None, self.size)
-        with self._open() as out:
+        with self._open() as part:
+            out = Uncached(part.fileno())
             for chunk in self._pieces_of(source, _HEAD if wrong else self._chunk):
                 self._count(chunk)
                 if wrong:
@@ -287,11 +289,9 @@ class Transfer:
             out.truncate()
             return out
 
-    def _write(self, out: FileIO, chunk: bytes) -> None:
-        rest = memoryview(chunk)
+    def _write(self, out: Uncached, chunk: bytes) -> None:
         with self.cache.guarded("write", self.path):
-            while rest:
-                rest = rest[out.write(rest) :]
+            out.write(chunk)
 
     def _count(self, chunk: bytes) -> None:
         self._hash.update(chunk)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pyrunenv.errors import AssembleError
 from pyrunenv.members import Kind
 from pyrunenv.trees import tree_entries
+from pyrunenv.uncached import Uncached
 
 # Formats whose data is compressed already. What is small is compressed anyway, and saves the flushes around it.
 _COMPRESSED = (".whl", ".zip", ".gz", ".xz", ".bz2", ".zst", ".png", ".jpg")
@@ -55,19 +57,20 @@ class Member:
             return
         left = self.size
         handle = os.open(self.path, _READ)
+        read = Uncached(handle).read if self.size > _SMALL else partial(os.read, handle)
         try:
             while left > size:
-                yield self._read(handle, size)
+                yield self._read(read, size)
                 left -= size
             # one byte more than there should be: that there is none need not be asked for on its own
-            yield self._read(handle, left, 1)
+            yield self._read(read, left, 1)
         finally:
             os.close(handle)
 
-    def _read(self, handle: int, size: int, more: int = 0) -> bytes:
+    def _read(self, read: Callable[[int], bytes], size: int, more: int = 0) -> bytes:
         """Read ``size`` bytes; raises AssembleError where there are fewer, or one of ``more``."""
-        chunk = os.read(handle, size + more)
-        while len(chunk) < size and (rest := os.read(handle, size + more - len(chunk))):
+        chunk = read(size + more)
+        while len(chunk) < size and (rest := read(size + more - len(chunk))):
             chunk += rest
         if len(chunk) != size:
             raise AssembleError(f"`{self.name}` changed while it was packed", hint="build it again")

@@ -1,4 +1,4 @@
-"""Writing past memory: the same bytes whatever the system can do, and no wait for a slow disk."""
+"""Writing and reading past memory: the same bytes whatever the system can do, and no wait for a slow disk."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pyrunenv.packing.uncached import Uncached
+from pyrunenv.uncached import Uncached
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux alone writes past memory")
 PIECES = [os.urandom(size) for size in (1, 70_000, 1 << 20, 3)]
@@ -28,6 +28,14 @@ def write(path: Path, pieces: Sequence[bytes] = PIECES) -> bytes:
     return path.read_bytes()
 
 
+def read(path: Path) -> bytes:
+    """Read all but the beginning of a file, as an archive's reader does that has looked at its magic."""
+    with path.open("rb", buffering=0) as raw:
+        assert raw.read(6) == b"first "
+        file = Uncached(raw.fileno())
+        return b"".join(iter(lambda: file.read(300_000), b""))
+
+
 def refusing(error: Exception) -> Callable[..., int]:
     def refuse(*_: object) -> int:
         raise error
@@ -40,6 +48,12 @@ def test_all_is_written_in_order(tmp_path: Path) -> None:
     assert write(tmp_path / "a") == b"".join([b"first ", *PIECES, b" last"])
 
 
+def test_all_is_read_in_order(tmp_path: Path) -> None:
+    """From where the file stands to its end, then nothing."""
+    write(tmp_path / "a")
+    assert read(tmp_path / "a") == b"".join([*PIECES, b" last"])
+
+
 @pytest.mark.parametrize(
     "error", [OSError(errno.EOPNOTSUPP, "no"), OSError(errno.EINVAL, "no"), NotImplementedError("no pwritev2 here")]
 )
@@ -48,7 +62,17 @@ def test_a_system_that_cannot_writes_as_usual(
 ) -> None:
     """An older Linux, a file system without it, a C library without the call."""
     monkeypatch.setattr(os, "pwritev", refusing(error))
+    monkeypatch.setattr(os, "preadv", refusing(error))
     assert write(tmp_path / "a") == b"".join([b"first ", *PIECES, b" last"])
+    assert read(tmp_path / "a") == b"".join([*PIECES, b" last"])
+
+
+def test_a_file_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failing disk fails."""
+    write(tmp_path / "a")
+    monkeypatch.setattr(os, "preadv", refusing(OSError(errno.EIO, "broken")))
+    with pytest.raises(OSError, match="broken"):
+        read(tmp_path / "a")
 
 
 def test_short_writes_are_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
