@@ -1,4 +1,4 @@
-"""Large files written and read once without filling the system's memory, where that can be done (Linux 6.14).
+"""Large files written and read once without filling the system's memory, where that can be done (Linux from 6.16 on).
 
 In a virtual machine, memory that is used for the first time costs more than what is written to it: 640 MB take 1.2 to
 1.5 s of processor time. Written so that the memory is free again as soon as the disk has the bytes they take 0.3 s, and
@@ -9,14 +9,24 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 import time
+from functools import cache
 
 # RWF_DONTCACHE of linux/fs.h: pages are dropped once they are on the disk, or were read (pwritev2(2), preadv2(2)).
-_DONTCACHE = 0x80
+# It is there since 6.14, and right since 6.16: before, a page could be dropped that had been written to once more.
+_DONTCACHE, _SINCE = 0x80, (6, 16)
 _UNKNOWN = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS, errno.EPERM)
 # Bytes a second below which it is the disk that we wait for, and seconds of it that are no sign of that.
 _SLOW, _PATIENCE = 250e6, 0.1
+
+
+@cache
+def _known() -> bool:
+    """Whether this system knows how, and does it right."""
+    found = re.match(r"(\d+)\.(\d+)", os.uname().release) if sys.platform == "linux" else None
+    return found is not None and (int(found[1]), int(found[2])) >= _SINCE
 
 
 class Uncached:
@@ -24,7 +34,7 @@ class Uncached:
 
     def __init__(self, handle: int) -> None:
         self._handle = handle
-        self._past_memory = sys.platform == "linux"
+        self._past_memory = _known()
         self._waited = 0.0
         self._written = 0
 

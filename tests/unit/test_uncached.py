@@ -8,12 +8,22 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from pyrunenv import uncached
 from pyrunenv.uncached import Uncached
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux alone writes past memory")
+
+
+@pytest.fixture(autouse=True)
+def _on_a_new_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if this system knew how; it may still refuse."""
+    monkeypatch.setattr(uncached, "_known", lambda: True)
+
+
 PIECES = [os.urandom(size) for size in (1, 70_000, 1 << 20, 3)]
 
 
@@ -101,3 +111,21 @@ def test_a_slow_disk_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.Monke
     pieces = [b"0123456789"] * 50
     assert write(tmp_path / "a", pieces) == b"".join([b"first ", *pieces, b" last"])
     assert len(calls) == 2
+
+
+@pytest.mark.parametrize(
+    ("release", "known"),
+    [
+        ("6.18.44-fc", True),
+        ("6.16.0", True),
+        ("7.0-rc1", True),
+        ("6.15.9-generic", False),
+        ("5.15.0", False),
+        ("?", False),
+    ],
+)
+def test_a_system_that_does_it_wrong_is_not_asked(monkeypatch: pytest.MonkeyPatch, release: str, known: bool) -> None:
+    """Linux 6.14 has it, and could lose what was written last."""
+    monkeypatch.undo()
+    monkeypatch.setattr(os, "uname", lambda: SimpleNamespace(release=release))
+    assert uncached._known.__wrapped__() is known
