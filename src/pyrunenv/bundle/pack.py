@@ -65,6 +65,7 @@ def pack_members(found: list[Member], archive: Path, *, mtime: int, jobs: int) -
     with (
         archive.open("wb", buffering=0) as raw,
         deflater(jobs, quick=_is_mostly_compressed(found)) as blocks,
+        _Line("digest") as hasher,
         _Line("write") as writer,
     ):
         file = Uncached(raw.fileno())
@@ -77,12 +78,13 @@ def pack_members(found: list[Member], archive: Path, *, mtime: int, jobs: int) -
 
         write([GZIP_HEADER])
         for data, compressed in _tar_stream(found, mtime):
-            tar.update(data)
+            hasher.add(tar.update, data)
             for block in blocks.compressed(data) if compressed else blocks.plain(data):
                 writer.add(write, block)
         for block in blocks.finish():
             writer.add(write, block)
         writer.finish()
+        hasher.finish()
         write([END, tar.crc.to_bytes(4, "little"), (tar.size & 0xFFFFFFFF).to_bytes(4, "little")])
     return Packed(out.sha256.hexdigest(), out.size, tar.sha256.hexdigest(), tar.size)
 
