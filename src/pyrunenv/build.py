@@ -62,8 +62,7 @@ class Builder:
 
     @property
     def jobs(self) -> int:
-        """Targets that are worked on at once: one more than processors, since each waits for the disk now and then."""
-        return self.options.jobs or (os.cpu_count() or 1) + 1
+        return self.options.jobs or os.cpu_count() or 1
 
     def run(self, targets: Sequence[Target]) -> BuildReport:
         """Build what is not up to date. A target that fails does not stop the others, unless ``fail_fast``."""
