@@ -66,7 +66,7 @@ Verbose = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only warnings and errors.")]
 Jobs = Annotated[
-    int | None, typer.Option("--jobs", "-j", min=1, metavar="N", help="How many targets at once. Default: after the CPUs.")
+    int | None, typer.Option("--jobs", "-j", min=1, metavar="N", help="How many targets at once. Default: the CPUs.")
 ]
 
 
