@@ -121,7 +121,7 @@ class Builder:
                 self._lock_all(builds, report)
                 self._drain({build.assembled: target for target, build in builds.items() if build.assembled}, report)
                 ready = {target: build for target, build in builds.items() if build.listing}
-                # two each where there are many: the last ones have the machine for themselves
+                # at least two threads each, even where there are many archives: the last ones have the machine for themselves
                 pack_jobs = max(min(2, self.jobs), self.jobs // len(ready)) if ready else 1
                 self._drain({threads.submit(build.pack, pack_jobs): target for target, build in ready.items()}, report)
             except BaseException:

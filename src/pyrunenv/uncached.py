@@ -1,8 +1,8 @@
 """Large files written and read once without filling the system's memory, where that can be done (Linux from 6.16 on).
 
-In a virtual machine, memory that is used for the first time costs more than what is written to it: 640 MB take 1.2 to
-1.5 s of processor time. Written so that the memory is free again as soon as the disk has the bytes they take 0.3 s, and
-what else lies in memory stays there. The disk is then waited for, as long as it is quick.
+In a virtual machine, memory that is used for the first time costs more than what is written to it: files of 640 MB take
+1.2 to 1.5 s of processor time. They take 0.3 s where the memory is free again as soon as the disk has their bytes, and
+what else lies in memory stays there. The writer then waits for the disk, and goes on as usual where that is slow.
 """
 
 from __future__ import annotations

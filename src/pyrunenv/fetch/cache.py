@@ -352,13 +352,13 @@ def _link(path: Path, target: Path) -> bool:
     """Give a file its second name; False where that cannot be, or would be its third."""
     try:
         target.hardlink_to(path)
+        if target.stat().st_nlink == 2:
+            target.chmod(0o644)
+            return True
     except OSError:
-        return False  # another disk, no links there, somebody else's file
-    if target.stat().st_nlink != 2:
-        target.unlink()
-        return False
-    target.chmod(0o644)
-    return True
+        pass  # another disk, no links there, somebody else's file
+    target.unlink(missing_ok=True)
+    return False
 
 
 def _copy(source: BinaryIO, target: Path) -> None:

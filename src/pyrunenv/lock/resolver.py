@@ -15,7 +15,7 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,6 +67,7 @@ _QUICK_NAMES = "timeout:1 attempts:5"
 # Seconds that the resolver waits for the metadata of what is built from source: a backend may have to be run for it.
 _PATIENCE = "1800"
 
+# Held by the one run that goes ahead where the resolver's cache is new.
 _ahead = threading.Lock()
 
 # The glibc versions that uv has a target for; any other floor is rounded down, which can only leave wheels out.
@@ -161,10 +162,11 @@ class Resolver:
 
     def _run(self, command: Sequence[str], folder: Path) -> process.Completed:
         """Run uv. Where its cache is new one run goes ahead, so that not each asks for the same pages, and about Python."""
+        run = partial(process.run, command, env=self._variables, cwd=folder, check=False)
         with _ahead:
             if not self.cache.exists():
-                return process.run(command, env=self._variables, cwd=folder, check=False)
-        return process.run(command, env=self._variables, cwd=folder, check=False)
+                return run()
+        return run()
 
     def _real(self, text: str) -> str:
         """Name registries by their own addresses, not by those of the gate."""
