@@ -1,4 +1,4 @@
-"""A tree on its way into the cache: many files in one temporary file, whatever the host's file system can hold."""
+"""A tree on its way into the cache: many files in memory, whatever names the host's file system can hold."""
 
 from __future__ import annotations
 
@@ -7,12 +7,23 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
+from typing import NamedTuple
 
 from pyrunenv.archives import Entry
 
+# Bytes of contents that are kept in memory; a stripped CPython has 30 to 60 MB.
+_IN_MEMORY = 64 << 20
+
+
+class _Stored(NamedTuple):
+    """Where in the temporary file a content lies."""
+
+    offset: int
+    size: int
+
 
 class Tree:
-    """Files and links by posix path. Contents lie in a temporary file without a name; folders are not kept.
+    """Files and links by posix path; folders are not kept. What is too much for memory lies in a temporary file.
 
     Usable once entered as a context.
     """
@@ -21,7 +32,8 @@ class Tree:
         # unbuffered, since whole files are written and read
         self._spool = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115 - closed by __exit__
         self._end = 0
-        self._files: dict[str, tuple[int, int, bool]] = {}
+        self._held = 0
+        self._files: dict[str, tuple[bytes | _Stored, bool]] = {}
         self._links: dict[str, str] = {}
 
     def __enter__(self) -> Tree:
@@ -37,21 +49,29 @@ class Tree:
 
     def add(self, path: str, content: bytes, *, executable: bool = False) -> None:
         """Add a file, or replace it (and a link of that name)."""
-        self._links.pop(path, None)
+        self.remove(path)
+        self._files[path] = (self._kept(content), executable)
+
+    def _kept(self, content: bytes) -> bytes | _Stored:
+        if self._held + len(content) <= _IN_MEMORY:
+            self._held += len(content)
+            return content
+        stored = _Stored(self._end, len(content))
         self._spool.seek(self._end)
         left = memoryview(content)
         while left:
             left = left[self._spool.write(left) :]
-        self._files[path] = (self._end, len(content), executable)
         self._end += len(content)
+        return stored
 
     def link(self, path: str, target: str) -> None:
         """Add a symbolic link, or replace it (and a file of that name)."""
-        self._files.pop(path, None)
+        self.remove(path)
         self._links[path] = target
 
     def remove(self, path: str) -> None:
-        self._files.pop(path, None)
+        content, _ = self._files.pop(path, (b"", False))
+        self._held -= len(content) if isinstance(content, bytes) else 0
         self._links.pop(path, None)
 
     def files(self) -> list[str]:
@@ -60,16 +80,18 @@ class Tree:
 
     def read(self, path: str, size: int | None = None) -> bytes:
         """Return a file's content, or its first ``size`` bytes."""
-        offset, length, _ = self._files[path]
-        self._spool.seek(offset)
-        wanted = length if size is None else min(size, length)
-        content = self._spool.read(wanted)
-        while len(content) < wanted and (more := self._spool.read(wanted - len(content))):
-            content += more
-        return content
+        content, _ = self._files[path]
+        if isinstance(content, bytes):
+            return content[:size]
+        self._spool.seek(content.offset)
+        wanted = content.size if size is None else min(size, content.size)
+        found = self._spool.read(wanted)
+        while len(found) < wanted and (more := self._spool.read(wanted - len(found))):
+            found += more
+        return found
 
     def executable(self, path: str) -> bool:
-        return self._files[path][2]
+        return self._files[path][1]
 
     def update(self, path: str, change: Callable[[bytes], bytes | None]) -> None:
         """Change a file's content; it is removed where ``change`` returns None."""
