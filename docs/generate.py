@@ -16,7 +16,7 @@ from typing import Any
 import typer
 
 from pyrunenv import errors
-from pyrunenv.cli import app
+from pyrunenv.cli import application
 from pyrunenv.config.json_schema import config_schema
 from pyrunenv.platforms import PLATFORMS
 
@@ -99,7 +99,7 @@ def _commands() -> Iterator[str]:
     yield ""
     yield "What `--help` says, for all commands. `ENV` is a full version (`3.12.10-atls`), a folder, an npm name, or a glob of"
     yield "one; without it: the environment around the current folder, else all. Exit statuses are at the end."
-    command = typer.main.get_command(app)
+    command = typer.main.get_command(application())
     yield from _command(command, "pyrunenv")
     yield ""
     yield "## Exit statuses"

@@ -83,10 +83,10 @@ def commands(command: object, words: tuple[str, ...] = ()) -> Iterator[tuple[str
 
 def test_the_table_above_names_the_commands_of_this_issue() -> None:
     """No command that it lists has vanished or was renamed."""
-    assert set(COMMANDS) <= set(commands(typer.main.get_command(cli.app)))
+    assert set(COMMANDS) <= set(commands(typer.main.get_command(cli.application())))
 
 
-@pytest.mark.parametrize("words", list(commands(typer.main.get_command(cli.app))), ids=" ".join)
+@pytest.mark.parametrize("words", list(commands(typer.main.get_command(cli.application()))), ids=" ".join)
 def test_help_fits_a_screen_and_has_an_example(
     words: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -101,7 +101,7 @@ def test_help_fits_a_screen_and_has_an_example(
     assert example, shown
     given = example[1].partition(" >")[0].split()
     assert given[: len(words)] == list(words)
-    command = typer.main.get_command(cli.app)
+    command = typer.main.get_command(cli.application())
     while inner := getattr(command, "commands", None):
         command = inner[given.pop(0)]
     command.make_context("pyrunenv", given)  # raises what a person would be told
