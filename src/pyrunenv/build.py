@@ -18,7 +18,7 @@ from pyrunenv.errors import PyrunenvError
 from pyrunenv.lock.run import LockRun, Target
 from pyrunenv.presence import present
 from pyrunenv.stamp import Finished, look
-from pyrunenv.steps import BuildOptions, Built, Reporter, Run, Stopped, TargetBuild, built, describe
+from pyrunenv.steps import BuildOptions, Built, Reporter, Run, Stopped, TargetBuild, built, describe, load_steps
 from pyrunenv.workers import Workers
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class Builder:
         # The workers first: they are made before there are threads. Each target then has one thread that waits for
         # its interpreter, one for its downloads, one for what is built from source, and one for all of them.
         with (
-            Workers(min(self.jobs, len(targets))) as workers,
+            Workers(min(self.jobs, len(targets)), load_steps) as workers,
             ThreadPoolExecutor(4 * min(len(targets), _IN_FLIGHT), "target") as threads,
         ):
             builds = {target: TargetBuild(self._run, target, workers, threads) for target in targets}

@@ -303,6 +303,14 @@ class TargetBuild:
         log.info("%s: %s took %.2f s", self.target, name, self.seconds[name])
 
 
+def load_steps() -> None:
+    """Import what workers need for their first steps."""
+    import pyrunenv.bundle.assemble
+    import pyrunenv.interpreters.finish
+    import pyrunenv.interpreters.floors
+    import pyrunenv.trees  # noqa: F401
+
+
 class _Wanted(Exception):
     """The interpreter is not prepared yet, and its archive is needed for that."""
 

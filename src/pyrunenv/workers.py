@@ -30,10 +30,17 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
-class Workers:
-    """A pool of ``count`` processes; a context manager that ends them, whatever they do where the block raises."""
+def _nothing() -> None:
+    """Makes the pool start its processes."""
 
-    def __init__(self, count: int) -> None:
+
+class Workers:
+    """A pool of ``count`` processes; a context manager that ends them, whatever they do where the block raises.
+
+    They call ``ready`` at first, as long as there is nothing else to do: a module's function that loads what is needed.
+    """
+
+    def __init__(self, count: int, ready: Callable[[], object] = _nothing) -> None:
         context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
         self._count = count
         # Not an Event: setting one waits for ever once a process that waited on it was killed.
@@ -42,6 +49,8 @@ class Workers:
             count, mp_context=context, initializer=_begin, initargs=(os.getpid(), self._stop)
         )
         self._pool.submit(_nothing).result()
+        for _ in range(count):
+            self._pool.submit(ready)
 
     def __enter__(self) -> Self:
         return self
@@ -108,10 +117,6 @@ def _observed(function: Callable[..., Any], args: Any, kwargs: Any) -> _Outcome:
         except Exception as error:
             result, failure = None, error
     return _Outcome(time.monotonic() - started, records, result, failure)
-
-
-def _nothing() -> None:
-    """Makes the pool start its processes."""
 
 
 def _begin(parent: int, stop: Any) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import requests
 
-    from pyrunenv.fetch.reasons import Problem
+    from pyrunenv.fetch.problem import Problem
 
 TIMEOUT = 10.0
 """Seconds for a connection, and between two bytes."""
@@ -71,7 +71,8 @@ def ask(
     import requests
     import urllib3
 
-    from pyrunenv.fetch.reasons import Problem, from_error
+    from pyrunenv.fetch.problem import Problem
+    from pyrunenv.fetch.reasons import from_error
 
     started = time.monotonic()
     try:

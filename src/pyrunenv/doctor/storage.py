@@ -64,7 +64,7 @@ def _asked(session: requests.Session, url: str, found: Result, good: str) -> Res
 
 
 def _folder(url: str, name: str, what: str, *, writable: bool) -> Result:
-    from pyrunenv.fetch.session import file_path
+    from pyrunenv.fetch.urls import file_path
 
     folder = file_path(url)
     found = Result("storage", "ok", name, f"its {what} is a folder that is there", where=str(folder))

@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from pyrunenv.errors import CacheError, DigestMismatch, FetchError
 from pyrunenv.fetch.cache import Cache
 from pyrunenv.fetch.pool import Pool
+from pyrunenv.fetch.urls import file_name
 from pyrunenv.secrets import mask
 
 if TYPE_CHECKING:
@@ -64,7 +65,9 @@ class Fetcher:
         self._on_progress = on_progress or (lambda _download, _count: None)
         self._pool = Pool(connections, "fetch")
         self._lock = threading.Lock()
+        self._connecting = threading.Lock()
         self._session: requests.Session | None = None
+        self._ready: Future[requests.Session] | None = None
         self._pending: dict[str, Future[Path]] = {}
         self._unhashed: dict[str, Future[tuple[str, int]]] = {}
         self._open: dict[int, Any] = {}
@@ -82,7 +85,7 @@ class Fetcher:
         """Stop what is under way and close all connections."""
         self.stop()
         self._pool.close(patience=1.0 / self._connections)
-        with self._lock:
+        with self._connecting:
             if self._session is not None:
                 self._session.close()
                 self._session = None
@@ -214,6 +217,8 @@ class Fetcher:
             # Whoever held the lock until now may have fetched it.
             if (path := self._from_cache(download)) is not None:
                 return path
+            if urlsplit(download.url).scheme == "file":
+                self._get_ready()
             part = self.cache.part(download.sha256)
             self.transfer(
                 download.url, part, name=download.name, sha256=download.sha256, size=download.size,
@@ -221,8 +226,14 @@ class Fetcher:
             ).run()  # fmt: skip
             return self.cache.adopt(part, download.sha256)
 
-    def _get_session(self) -> requests.Session:
+    def _get_ready(self) -> None:
+        """Load the HTTP client beside what needs none: that takes 0.1 s, for which later downloads would wait."""
         with self._lock:
+            if self._ready is None and not self.offline:
+                self._ready = self._pool.submit(self._get_session)
+
+    def _get_session(self) -> requests.Session:
+        with self._connecting:
             if self._session is None:
                 from pyrunenv.fetch.session import make_session
 
@@ -235,12 +246,6 @@ class Fetcher:
                 self._open.pop(threading.get_ident(), None)
             else:
                 self._open[threading.get_ident()] = raw
-
-
-def file_name(url: str) -> str:
-    """Return the file name at the end of a URL, decoded; the URL's host where it has none."""
-    parts = urlsplit(url)
-    return unquote(parts.path.rstrip("/").rpartition("/")[2]) or parts.hostname or mask(url)
 
 
 def _distinct(downloads: Iterable[Download]) -> list[Download]:

@@ -12,7 +12,7 @@ from http import HTTPStatus
 import requests
 import urllib3.exceptions as low
 
-from pyrunenv.secrets import mask
+from pyrunenv.fetch.problem import Problem
 
 # How long to wait for a connection, in seconds, where the time-out is longer.
 CONNECT_TIMEOUT = 20.0
@@ -34,17 +34,6 @@ _HOPELESS = (
     requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, requests.exceptions.MissingSchema,
     requests.exceptions.TooManyRedirects, requests.exceptions.InvalidHeader,
 )  # fmt: skip
-
-
-class Problem(Exception):
-    """An attempt failed. ``again`` tells whether another may succeed, ``after`` how many seconds the server asks."""
-
-    def __init__(self, reason: str, *, again: bool, after: float | None = None, hint: str | None = None) -> None:
-        super().__init__(reason)
-        self.reason = mask(reason)
-        self.again = again
-        self.after = after
-        self.hint = hint
 
 
 def from_status(status: int, headers: Mapping[str, str]) -> Problem:

@@ -16,7 +16,6 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlsplit
-from urllib.request import url2pathname
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -27,6 +26,7 @@ from pyrunenv import secrets
 from pyrunenv.errors import FetchError
 from pyrunenv.fetch import credentials as logins
 from pyrunenv.fetch.credentials import Credentials
+from pyrunenv.fetch.urls import file_path
 from pyrunenv.secrets import strip_credentials
 
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy")
@@ -44,11 +44,6 @@ def make_session(credentials: Credentials | None = None, *, connections: int = 1
     session.mount("https://", _TlsAdapter(connections))
     session.mount("file://", _FolderAdapter())
     return session
-
-
-def file_path(url: str) -> Path:
-    """Return the path that a file URL names."""
-    return Path(url2pathname(urlsplit(url).path))
 
 
 class _Session(requests.Session):

@@ -9,23 +9,25 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from io import FileIO
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
-import requests
 import tenacity
-import urllib3
 
 from pyrunenv.errors import CacheError, DigestMismatch, FetchError
 from pyrunenv.fetch.cache import Cache, discard
-from pyrunenv.fetch.reasons import CONNECT_TIMEOUT, Problem, from_error, from_status
-from pyrunenv.fetch.session import file_path
+from pyrunenv.fetch.problem import Problem
+from pyrunenv.fetch.urls import file_path
 from pyrunenv.secrets import mask
 from pyrunenv.uncached import Uncached
+
+if TYPE_CHECKING:
+    import requests
 
 # Small enough that a bar moves on a slow line; where the last piece took less than so many seconds, so large that the
 # interpreter's lock is seldom taken: with 16 connections that saves a quarter of the processor's time in user mode.
@@ -34,7 +36,6 @@ _CHUNK, _LARGE_CHUNK, _QUICKLY = 256 << 10, 1 << 20, 0.1
 _CAREFUL_CHUNK = 16 << 10
 _HEAD = 512
 _LONGEST_BACKOFF = 30.0
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 
 
 class Readable(Protocol):
@@ -191,57 +192,25 @@ class Transfer:
             self._read(source, os.fstat(source.fileno()).st_size)
 
     def _from_server(self) -> None:
-        headers = {"Accept-Encoding": "identity", **self.headers}
-        resumed = self._ranges and self.received > 0
-        if resumed:
-            headers["Range"] = f"bytes={self.received}-"
-            if self.reply.validator:
-                headers["If-Range"] = self.reply.validator
-        session = self.open_session()
-        try:
-            response = session.get(
-                self.url,
-                headers=headers,
-                stream=True,
-                timeout=(min(self.policy.timeout, CONNECT_TIMEOUT), self.policy.timeout),
-            )
-            with closing(response):
-                self.on_open(response.raw)
-                try:
-                    expected = self._place(response, resumed)
-                    if response.status_code != requests.codes.not_modified:
-                        self._read(_Body(response), expected)
-                finally:
-                    self.on_open(None)
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            raise from_error(error, self.policy.timeout) from error
+        # the client takes 0.1 s to load, and a file: URL needs none
+        from pyrunenv.fetch.server import OtherRange, answer
 
-    def _place(self, response: requests.Response, resumed: bool) -> int | None:
-        """See where a reply's body belongs; returns the whole file's size where the server tells it."""
-        status, headers = response.status_code, response.headers
-        if status == requests.codes.not_modified and self.headers:
-            self.reply = Reply(status)
-            return None
-        if resumed and status in (206, 416):
-            found = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", ""))
-            total = int(found[3]) if found and found[3] != "*" else None
-            if status == 206 and found and int(found[1]) == self.received and self.size in (None, total or self.size):
-                self._remember(response)
-                return total
+        try:
+            with answer(
+                self.open_session(), self.url, self.headers, offset=self.received if self._ranges else 0, size=self.size,
+                known=self.reply, timeout=self.policy.timeout, on_open=self.on_open,
+            ) as given:  # fmt: skip
+                self.reply = given.reply
+                if given.body is None:
+                    return
+                if not given.resumed:
+                    self._restart()
+                    self._html = given.html
+                self._read(given.body, given.size)
+        except OtherRange:
             self._restart()
             self._ranges = False
-            raise Problem("the server replied with another range than was asked for", again=True)
-        if status != 200:
-            raise from_status(status, headers)
-        self._restart()
-        self._remember(response)
-        self._html = headers.get("Content-Type", "").lower().startswith("text/html")
-        length = headers.get("Content-Length", "")
-        return int(length) if length.isdigit() else None
-
-    def _remember(self, response: requests.Response) -> None:
-        headers = response.headers
-        self.reply = Reply(response.status_code, headers.get("ETag"), headers.get("Last-Modified"))
+            raise
 
     def _restart(self) -> None:
         """Begin at the first byte again."""
@@ -302,7 +271,7 @@ class Transfer:
 
     def _finish(self) -> None:
         """Compare what came with what was promised. Raises DigestMismatch; pieces that do not fit are fetched whole."""
-        if self.reply.status == requests.codes.not_modified:
+        if self.reply.status == HTTPStatus.NOT_MODIFIED:
             return
         if self.size is not None and self.received != self.size:
             if self._expected is None:
@@ -336,13 +305,3 @@ class Transfer:
             return ""
         title = re.search(rb"<title[^>]*>\s*([^<]+?)\s*<", self._head, re.IGNORECASE)
         return "the server sent an HTML page" + (f" (`{mask(title[1].decode(errors='replace'))}`)" if title else "")
-
-
-@dataclass(frozen=True)
-class _Body:
-    """A response's bytes as they travel, not decoded: a wheel's digest is that of its file."""
-
-    response: requests.Response
-
-    def read(self, size: int, /) -> bytes:
-        return bytes(self.response.raw.read(size, decode_content=False))

@@ -17,7 +17,8 @@ from urllib.parse import urlsplit
 import requests
 
 from pyrunenv.fetch import credentials
-from pyrunenv.fetch.reasons import CONNECT_TIMEOUT, Problem, from_error, from_status
+from pyrunenv.fetch.problem import Problem
+from pyrunenv.fetch.reasons import CONNECT_TIMEOUT, from_error, from_status
 from pyrunenv.lock.gate import HOST, Entrance, Held, Silence, file_address, file_url, shelf_place
 from pyrunenv.lock.pages import ACCEPT, JSON, rewrite
 from pyrunenv.secrets import mask

@@ -95,6 +95,6 @@ def _of_workspace(folder: Path) -> tuple[str, str | None]:
 
 
 def _local(url: str) -> Path | None:
-    from pyrunenv.fetch.session import file_path
+    from pyrunenv.fetch.urls import file_path
 
     return file_path(url) if url.startswith("file:") else None

@@ -12,7 +12,8 @@ from support.fetching import clean_environment, damage, download_of, only_sound_
 
 from pyrunenv.errors import DigestMismatch, FetchError
 from pyrunenv.fetch.cache import Cache
-from pyrunenv.fetch.download import Download, Fetcher, file_name
+from pyrunenv.fetch.download import Download, Fetcher
+from pyrunenv.fetch.urls import file_name
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,96 @@
+"""One request for a file: for the whole, or for what follows a cut (RFC 9110, 13.1.5 and 14)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+import requests
+import urllib3
+
+from pyrunenv.fetch.problem import Problem
+from pyrunenv.fetch.reasons import CONNECT_TIMEOUT, from_error, from_status
+from pyrunenv.fetch.transfer import Readable, Reply
+
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+
+
+class OtherRange(Problem):
+    """The server does not go on where it was asked to; the file is to be asked for whole."""
+
+    def __init__(self) -> None:
+        super().__init__("the server replied with another range than was asked for", again=True)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a server sends of a file.
+
+    ``body`` is None where it has nothing newer than what the headers named; ``size`` is the whole file's, where it tells.
+    """
+
+    reply: Reply
+    body: Readable | None = None
+    size: int | None = None
+    resumed: bool = False
+    html: bool = False
+
+
+@contextmanager
+def answer(
+    session: requests.Session, url: str, headers: Mapping[str, str], *, offset: int, size: int | None, known: Reply,
+    timeout: float, on_open: Callable[[Any], None],
+) -> Iterator[Answer]:  # fmt: skip
+    """Ask for a file; where ``offset`` is not 0 for what follows, if the file is still the ``known`` one.
+
+    ``size`` is what the file must have, where that is known. ``on_open`` is given what can be shut down meanwhile, and None
+    in the end. Raises Problem, for what happens to the connection in the block too.
+    """
+    asked = {"Accept-Encoding": "identity", **headers}
+    if offset:
+        asked["Range"] = f"bytes={offset}-"
+        if known.validator:
+            asked["If-Range"] = known.validator
+    try:
+        response = session.get(url, headers=asked, stream=True, timeout=(min(timeout, CONNECT_TIMEOUT), timeout))
+        with closing(response):
+            on_open(response.raw)
+            try:
+                yield _understood(response, offset, size, conditional=bool(headers))
+            finally:
+                on_open(None)
+    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+        raise from_error(error, timeout) from error
+
+
+def _understood(response: requests.Response, offset: int, size: int | None, *, conditional: bool) -> Answer:
+    """See what a reply's body is a part of."""
+    status, headers = response.status_code, response.headers
+    if status == HTTPStatus.NOT_MODIFIED and conditional:
+        return Answer(Reply(status))
+    reply = Reply(status, headers.get("ETag"), headers.get("Last-Modified"))
+    if offset and status in (206, 416):
+        found = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", ""))
+        total = int(found[3]) if found and found[3] != "*" else None
+        if status == 206 and found and int(found[1]) == offset and size in (None, total or size):
+            return Answer(reply, _Body(response), total, resumed=True)
+        raise OtherRange
+    if status != 200:
+        raise from_status(status, headers)
+    length = headers.get("Content-Length", "")
+    html = headers.get("Content-Type", "").lower().startswith("text/html")
+    return Answer(reply, _Body(response), int(length) if length.isdigit() else None, html=html)
+
+
+@dataclass(frozen=True)
+class _Body:
+    """A response's bytes as they travel, not decoded: a wheel's digest is that of its file."""
+
+    response: requests.Response
+
+    def read(self, size: int, /) -> bytes:
+        return bytes(self.response.raw.read(size, decode_content=False))
