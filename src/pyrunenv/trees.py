@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from collections.abc import Iterable, Iterator
@@ -17,17 +18,25 @@ _NEW = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0) | getat
 _BY_HANDLE = {os.chmod, os.utime} <= os.supports_fd
 
 
-def write_tar(entries: Iterable[Entry], out: BinaryIO, mtime: int) -> None:
-    """Write entries in the order given as an uncompressed tar whose bytes depend on them and ``mtime`` alone."""
+def write_tar(entries: Iterable[Entry], out: BinaryIO, mtime: int) -> str:
+    """Write entries in the order given as an uncompressed tar whose bytes depend on them and ``mtime`` alone.
+
+    Returns its sha256 as 64 hexadecimal digits.
+    """
+    digest = hashlib.sha256()
     size = 0
     for entry in entries:
         mode = 0o777 if entry.kind == "link" else 0o755 if entry.executable or entry.kind == "folder" else 0o644
         content = entry.content
         header = ustar.header(entry.path, entry.kind, mode=mode, mtime=mtime, size=len(content), target=entry.target)
         filling = ustar.padding(len(content))
-        out.writelines((header, content, filling))
-        size += len(header) + len(content) + len(filling)
-    out.write(ustar.end(size))
+        for piece in (header, content, filling):
+            out.write(piece)
+            digest.update(piece)
+            size += len(piece)
+    out.write(end := ustar.end(size))
+    digest.update(end)
+    return digest.hexdigest()
 
 
 def extract_tree(tar: Path, folder: Path) -> None:

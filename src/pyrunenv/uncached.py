@@ -12,7 +12,10 @@ import os
 import re
 import sys
 import time
+from collections import deque
+from collections.abc import Sequence
 from functools import cache
+from itertools import islice
 
 # RWF_DONTCACHE of linux/fs.h: pages are dropped once they are on the disk, or were read (pwritev2(2), preadv2(2)).
 # It is there since 6.14, and right since 6.16: before, a page could be dropped that had been written to once more.
@@ -20,6 +23,8 @@ _DONTCACHE, _SINCE = 0x80, (6, 16)
 _UNKNOWN = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS, errno.EPERM)
 # Bytes a second below which it is the disk that we wait for, and seconds of it that are no sign of that.
 _SLOW, _PATIENCE = 250e6, 0.1
+# Pieces in one call of the system, which takes 1024.
+_AT_ONCE = 256
 
 
 @cache
@@ -38,31 +43,35 @@ class Uncached:
         self._waited = 0.0
         self._written = 0
 
-    def write(self, data: bytes | memoryview) -> None:
-        """Write all of ``data``; raises OSError."""
-        left = memoryview(data)
+    def write(self, *pieces: bytes | memoryview) -> None:
+        """Write all pieces, one behind the other; raises OSError."""
+        left = deque(memoryview(piece) for piece in pieces)
         while left:
-            left = left[self._write(left) :]
+            count = self._write(list(islice(left, _AT_ONCE)))
+            while left and count >= len(left[0]):
+                count -= len(left.popleft())
+            if count:
+                left[0] = left[0][count:]
 
-    def read(self, size: int) -> bytes:
+    def read(self, size: int) -> bytes | memoryview:
         """Return up to ``size`` bytes, none at the file's end; raises OSError."""
         if self._past_memory:
             data = bytearray(size)
             try:
-                return bytes(memoryview(data)[: os.preadv(self._handle, [data], -1, _DONTCACHE)])
+                return memoryview(data)[: os.preadv(self._handle, [data], -1, _DONTCACHE)]
             except (OSError, NotImplementedError) as error:
                 self._give_up(error)
         return os.read(self._handle, size)
 
-    def _write(self, data: memoryview) -> int:
+    def _write(self, pieces: Sequence[memoryview]) -> int:
         if not self._past_memory:
-            return os.write(self._handle, data)
+            return os.write(self._handle, pieces[0])
         started = time.monotonic()
         try:
-            count = os.pwritev(self._handle, [data], -1, _DONTCACHE)
+            count = os.pwritev(self._handle, pieces, -1, _DONTCACHE)
         except (OSError, NotImplementedError) as error:
             self._give_up(error)
-            return os.write(self._handle, data)
+            return os.write(self._handle, pieces[0])
         self._written += count
         self._waited += time.monotonic() - started
         self._past_memory = self._waited < _PATIENCE + self._written / _SLOW

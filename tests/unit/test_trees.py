@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import stat
@@ -26,8 +27,8 @@ def test_what_write_tar_writes_reads_back(files: dict[str, tuple[bytes, bool]]) 
     """Any names and contents survive the way through our tar, and two writings are equal."""
     entries = [Entry(path, "file", bit, content) for path, (content, bit) in sorted(files.items())]
     first, second = io.BytesIO(), io.BytesIO()
-    write_tar(entries, first, 0)
-    write_tar(iter(entries), second, 0)
+    digest = write_tar(entries, first, 0)
+    assert write_tar(iter(entries), second, 0) == digest == hashlib.sha256(first.getvalue()).hexdigest()
     assert first.getvalue() == second.getvalue()
     assert len(first.getvalue()) % tarfile.RECORDSIZE == 0
     first.seek(0)

@@ -91,6 +91,23 @@ def test_short_writes_are_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert write(tmp_path / "a") == b"".join([b"first ", *PIECES, b" last"])
 
 
+def test_pieces_in_one_go_are_written_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More of them than the system takes at once, empty ones among them, and a system that stops in the midst of one."""
+    pieces = [bytes([number % 256]) * (number % 7) for number in range(3000)]
+    whole = b"".join(pieces)
+
+    def written() -> bytes:
+        with (tmp_path / "a").open("wb", buffering=0) as raw:
+            Uncached(raw.fileno()).write(*pieces)
+        return (tmp_path / "a").read_bytes()
+
+    assert written() == whole
+    monkeypatch.setattr(os, "pwritev", lambda handle, data, *_: os.write(handle, b"".join(data)[:13]))
+    assert written() == whole
+    monkeypatch.setattr(os, "pwritev", refusing(OSError(errno.EOPNOTSUPP, "no")))
+    assert written() == whole
+
+
 def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What would fail as usual too is not tried again as usual."""
     monkeypatch.setattr(os, "pwritev", refusing(OSError(errno.ENOSPC, "full")))

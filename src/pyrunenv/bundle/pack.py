@@ -9,6 +9,7 @@ import hashlib
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -21,6 +22,9 @@ from pyrunenv.packing.tree import Member, members
 from pyrunenv.uncached import Uncached
 
 T = TypeVar("T")
+
+# Pieces of a megabyte, at most, that one thread may be ahead of the next.
+_APART = 8
 
 # Magic, deflate, no flags, no time, no hint on the level, unknown system: nothing that differs between hosts.
 GZIP_HEADER = b"\x1f\x8b\x08\0" + bytes(4) + b"\0\xff"
@@ -65,19 +69,19 @@ def pack_members(found: list[Member], archive: Path, *, mtime: int, jobs: int) -
     with (
         archive.open("wb", buffering=0) as raw,
         deflater(jobs, quick=_is_mostly_compressed(found)) as blocks,
+        _ahead(_tar_stream(found, mtime)) as stream,
         _Line("digest") as hasher,
         _Line("write") as writer,
     ):
         file = Uncached(raw.fileno())
 
         def write(pieces: Pieces) -> None:
-            # one long write instead of 32 short ones for a block of stored data
-            block = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-            out.update(block)
-            file.write(block)
+            for piece in pieces:
+                out.update(piece)
+            file.write(*pieces)
 
         write([GZIP_HEADER])
-        for data, compressed in _tar_stream(found, mtime):
+        for data, compressed in stream:
             hasher.add(tar.update, data)
             for block in blocks.compressed(data) if compressed else blocks.plain(data):
                 writer.add(write, block)
@@ -103,9 +107,9 @@ def _is_mostly_compressed(found: list[Member]) -> bool:
     return 5 * plain <= sum(member.size for member in found)
 
 
-def _tar_stream(found: list[Member], mtime: int) -> Iterator[tuple[bytes, bool]]:
+def _tar_stream(found: list[Member], mtime: int) -> Iterator[tuple[bytes | memoryview, bool]]:
     """Yield a tar's bytes in large pieces, each with whether it is compressed already."""
-    plain: list[bytes] = []
+    plain: list[bytes | memoryview] = []
     size = waiting = 0
     for data, compressed in _tar_pieces(found, mtime):
         size += len(data)
@@ -121,7 +125,7 @@ def _tar_stream(found: list[Member], mtime: int) -> Iterator[tuple[bytes, bool]]
     yield b"".join([*plain, ustar.end(size)]), False
 
 
-def _tar_pieces(found: list[Member], mtime: int) -> Iterator[tuple[bytes, bool]]:
+def _tar_pieces(found: list[Member], mtime: int) -> Iterator[tuple[bytes | memoryview, bool]]:
     for member in found:
         name, mode, size = member.name, member.mode, member.size
         yield ustar.header(name, member.kind, mode=mode, mtime=mtime, size=size, target=member.target), False
@@ -154,10 +158,26 @@ class _Checked(_Digest):
         self.crc = crc32(data, self.crc)
 
 
+@contextmanager
+def _ahead(items: Iterator[T]) -> Iterator[Iterator[T]]:
+    """Give the same items, each made in a thread of its own while those before it are used, a few ahead of that."""
+
+    def taken() -> Iterator[T]:
+        while (item := pending.popleft().result()) is not None:
+            pending.append(pool.submit(next, items, None))
+            yield item
+
+    with ThreadPoolExecutor(1, "ahead") as pool:
+        pending = deque(pool.submit(next, items, None) for _ in range(_APART))
+        try:
+            yield taken()
+        finally:
+            for future in pending:
+                future.cancel()
+
+
 class _Line:
     """One thread that does one thing after another, at most a few behind whoever asks for them."""
-
-    _BEHIND = 8
 
     def __init__(self, name: str) -> None:
         self._pool = ThreadPoolExecutor(1, name)
@@ -172,7 +192,7 @@ class _Line:
     def add(self, work: Callable[[T], None], data: T) -> None:
         """Do ``work(data)`` after all before it; raises what something before it raised."""
         self._pending.append(self._pool.submit(work, data))
-        while len(self._pending) > self._BEHIND:
+        while len(self._pending) > _APART:
             self._pending.popleft().result()
 
     def finish(self) -> None:

@@ -225,9 +225,8 @@ def _finish(
     floor = tree_floor(tree, layout.platform)
     with atomic_path(tar) as temporary:
         with temporary.open("wb", buffering=CHUNK) as out:
-            write_tar(tree.entries(), out, MTIME)
+            digest = write_tar(tree.entries(), out, MTIME)
         temporary.chmod(0o644)
-        digest = sha256_file(temporary)
     return _Facts(
         digest,
         version,

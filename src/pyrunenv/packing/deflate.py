@@ -53,7 +53,7 @@ def deflate(data: bytes, dictionary: bytes = b"", *, quick: bool = False) -> byt
     return _deflate(data, dictionary, level)
 
 
-def _deflate(data: bytes, dictionary: bytes, level: int) -> bytes:
+def _deflate(data: bytes | memoryview, dictionary: bytes, level: int) -> bytes:
     zlib = _zlib()
     options = (level, zlib.DEFLATED, -zlib.MAX_WBITS, _MEM_LEVEL, zlib.Z_DEFAULT_STRATEGY)
     compressor = zlib.compressobj(*options, dictionary) if dictionary else zlib.compressobj(*options)
@@ -62,7 +62,7 @@ def _deflate(data: bytes, dictionary: bytes, level: int) -> bytes:
     return head + tail
 
 
-def store(data: bytes) -> Pieces:
+def store(data: bytes | memoryview) -> Pieces:
     """Wrap bytes in stored blocks (RFC 1951, 3.2.4), which must begin at a byte boundary, as all of ours do."""
     pieces: Pieces = []
     view = memoryview(data)
@@ -73,7 +73,7 @@ def store(data: bytes) -> Pieces:
     return pieces
 
 
-def plain_from(data: bytes) -> int:
+def plain_from(data: bytes | memoryview) -> int:
     """Return where in data that should be compressed already the part begins that samples show not to be; its end if none.
 
     It is all of it where the middle is plain (some wheels hold files that are not compressed), and its end in the last
@@ -87,7 +87,7 @@ def plain_from(data: bytes) -> int:
     return start
 
 
-def _plain(sample: bytes) -> bool:
+def _plain(sample: bytes | memoryview) -> bool:
     return len(_deflate(sample, b"", _SAMPLE_LEVEL)) < _WORTH * len(sample)
 
 
@@ -102,15 +102,15 @@ class Deflater:
     _rest: bytes = b""
     _dictionary: bytes = b""
 
-    def plain(self, data: bytes) -> Iterator[Pieces]:
+    def plain(self, given: bytes | memoryview) -> Iterator[Pieces]:
         """Add bytes to compress; yields what is finished."""
-        data = self._rest + data if self._rest else data
+        data = self._rest + given if self._rest else bytes(given)
         whole = len(data) - len(data) % BLOCK
         self._rest = data[whole:]
         for start in range(0, whole, BLOCK):
             yield from self._cut(data[start : start + BLOCK])
 
-    def compressed(self, data: bytes) -> Iterator[Pieces]:
+    def compressed(self, data: bytes | memoryview) -> Iterator[Pieces]:
         """Add bytes that are compressed already, whole STORED_BLOCKs but for a file's last; yields what is finished."""
         yield from self.cut()
         start = plain_from(data)
@@ -118,7 +118,7 @@ class Deflater:
             # Nothing to compute: it only waits for what stands before it.
             self._pending.append(store(data[:start] if start < len(data) else data))
         if start < len(data):
-            self._pending.append(self.pool.submit(deflate, data[start:]))
+            self._pending.append(self.pool.submit(deflate, bytes(data[start:])))
         yield from self._finished()
 
     def cut(self) -> Iterator[Pieces]:

@@ -51,13 +51,13 @@ class Member:
         """Whether its data looks compressed already."""
         return self.size > _SMALL and self.name.endswith(_COMPRESSED)
 
-    def chunks(self, size: int) -> Iterator[bytes]:
+    def chunks(self, size: int) -> Iterator[bytes | memoryview]:
         """Yield a file's bytes, ``size`` at a time (nothing of what is none); raises AssembleError if it changes."""
         if self.kind != "file":
             return
         left = self.size
         handle = os.open(self.path, _READ)
-        read = Uncached(handle).read if self.size > _SMALL else partial(os.read, handle)
+        read = Uncached(handle).read if self.compressed else partial(os.read, handle)
         try:
             while left > size:
                 yield self._read(read, size)
@@ -67,11 +67,11 @@ class Member:
         finally:
             os.close(handle)
 
-    def _read(self, read: Callable[[int], bytes], size: int, more: int = 0) -> bytes:
+    def _read(self, read: Callable[[int], bytes | memoryview], size: int, more: int = 0) -> bytes | memoryview:
         """Read ``size`` bytes; raises AssembleError where there are fewer, or one of ``more``."""
         chunk = read(size + more)
         while len(chunk) < size and (rest := read(size + more - len(chunk))):
-            chunk += rest
+            chunk = b"".join((chunk, rest))
         if len(chunk) != size:
             raise AssembleError(f"`{self.name}` changed while it was packed", hint="build it again")
         return chunk

@@ -101,7 +101,7 @@ def _write_all(out: BinaryIO, blocks: Iterator[Pieces]) -> None:
             out.write(piece)
 
 
-def _content(member: Member) -> Iterator[bytes]:
+def _content(member: Member) -> Iterator[bytes | memoryview]:
     if member.is_link:
         yield member.target.encode()
     elif not member.is_folder:
