@@ -65,17 +65,22 @@ class Uncached:
 
     def _write(self, pieces: Sequence[memoryview]) -> int:
         if not self._past_memory:
-            return os.write(self._handle, pieces[0])
+            return self._write_as_usual(pieces)
         started = time.monotonic()
         try:
             count = os.pwritev(self._handle, pieces, -1, _DONTCACHE)
         except (OSError, NotImplementedError) as error:
             self._give_up(error)
-            return os.write(self._handle, pieces[0])
+            return self._write_as_usual(pieces)
         self._written += count
         self._waited += time.monotonic() - started
         self._past_memory = self._waited < _PATIENCE + self._written / _SLOW
         return count
+
+    def _write_as_usual(self, pieces: Sequence[memoryview]) -> int:
+        if hasattr(os, "writev"):
+            return os.writev(self._handle, pieces)
+        return os.write(self._handle, b"".join(pieces))
 
     def _give_up(self, error: Exception) -> None:
         """Go on as usual where the system does not know how; raises what would fail so too."""

@@ -106,6 +106,8 @@ def test_pieces_in_one_go_are_written_in_order(tmp_path: Path, monkeypatch: pyte
     assert written() == whole
     monkeypatch.setattr(os, "pwritev", refusing(OSError(errno.EOPNOTSUPP, "no")))
     assert written() == whole
+    monkeypatch.delattr(os, "writev")
+    assert written() == whole
 
 
 def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
