@@ -6,6 +6,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -60,6 +61,7 @@ def write_tree(entries: Iterable[tuple[Entry, Content]], folder: Path, mtime: in
 
 def _lay_out(members: Iterable[tuple[ustar.Member, Content]], folder: Path) -> None:
     top = os.path.join(folder, "")  # noqa: PTH118 - a Path each would cost more than the writing
+    os.makedirs(top, exist_ok=True)  # noqa: PTH103
     made = {""}
     files = _Files()
     last = 0
@@ -112,7 +114,8 @@ def _make_folders(top: str, name: str, made: set[str]) -> None:
     if name not in made:
         _make_folders(top, name.rpartition("/")[0], made)
         made.add(name)
-        os.makedirs(top + name, exist_ok=True)  # noqa: PTH103
+        with suppress(FileExistsError):
+            os.mkdir(top + name)  # noqa: PTH102
         os.chmod(top + name, 0o755)  # noqa: PTH101
 
 
