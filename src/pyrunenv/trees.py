@@ -31,10 +31,10 @@ def write_tar(entries: Iterable[Entry], out: BinaryIO, mtime: int) -> str:
         content = entry.content
         header = ustar.header(entry.path, entry.kind, mode=mode, mtime=mtime, size=len(content), target=entry.target)
         filling = ustar.padding(len(content))
-        for piece in (header, content, filling):
-            out.write(piece)
-            digest.update(piece)
-            size += len(piece)
+        member = b"".join((header, content, filling))
+        out.write(member)
+        digest.update(member)
+        size += len(member)
     out.write(end := ustar.end(size))
     digest.update(end)
     return digest.hexdigest()

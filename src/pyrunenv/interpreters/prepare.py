@@ -164,7 +164,7 @@ def _source(locked: LockedInterpreter, layout: Layout, folder: Path, fetch: Fetc
 
 
 def _from_archive(archive: Path, url: str, layout: Layout, tar: Path, allow_other_patch: bool) -> _Facts:
-    from pyrunenv.archives import read_archive
+    from pyrunenv.archives import stream_archive
     from pyrunenv.interpreters.layout import Root
     from pyrunenv.interpreters.tree import Tree
 
@@ -177,7 +177,7 @@ def _from_archive(archive: Path, url: str, layout: Layout, tar: Path, allow_othe
             below = root.below(path)
             return None if below is None else layout.place(below)
 
-        for entry in read_archive(
+        for entry, content in stream_archive(
             archive, wanted=lambda path: placed(path) is not None, name=name, windows=layout.platform.windows
         ):
             place = placed(entry.path)
@@ -186,7 +186,7 @@ def _from_archive(archive: Path, url: str, layout: Layout, tar: Path, allow_othe
             if entry.kind == "link":
                 tree.link(place, entry.target)
             else:
-                tree.add(place, entry.content, executable=layout.executable(place, entry.executable))
+                tree.add(place, b"".join(content), executable=layout.executable(place, entry.executable))
         return _finish(tree, layout, tar, name, prefixes=["/install"], allow_other_patch=allow_other_patch)
 
 
