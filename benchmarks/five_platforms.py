@@ -102,6 +102,12 @@ def download(files: list[tuple[str, str]], folder: Path) -> tuple[float, int]:
     return time.monotonic() - started, total
 
 
+def settle() -> None:
+    """Let both sides begin alike: nothing is written back at their expense, and the machine has had a rest."""
+    os.sync()
+    time.sleep(5)
+
+
 def second_run(root: Path, cache: Path) -> float:
     environment = {**os.environ, "PYRUNENV_CACHE": str(cache)}
     command = [sys.executable, "-m", "pyrunenv", "build", "--all-platforms", "-q", "-C", str(root)]
@@ -118,9 +124,9 @@ def one_round(scratch: Path, number: int) -> tuple[dict[str, float], float]:
     archives = make_interpreter_archives(scratch / "interpreters", VERSION, platforms=PLATFORMS)
     root = workspace(scratch / "workspace", archives)
     (scratch / "peer").mkdir()
-    os.sync()  # what earlier rounds wrote is not written back at the expense of this one
+    settle()
     ours = build(root, scratch / "cache")
-    os.sync()
+    settle()
     peer, total = download(files_of(root), scratch / "peer")
     print(
         f"round {number + 1}: {total / 1e6:.0f} MB in {peer:.1f} s by the peer; "

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pyrunenv.bundle.listing import Listing
     from pyrunenv.fetch.cache import Cache
     from pyrunenv.fetch.download import Fetcher
-    from pyrunenv.interpreters import PreparedInterpreter
+    from pyrunenv.interpreters.prepare import PreparedInterpreter
     from pyrunenv.lock.model import Lock, LockedInterpreter
     from pyrunenv.platforms import Platform
 
@@ -264,7 +264,7 @@ class TargetBuild:
     @of_target
     def _prepare(self, chosen: LockedInterpreter) -> PreparedInterpreter:
         from pyrunenv.fetch.download import Download
-        from pyrunenv.interpreters import choose
+        from pyrunenv.interpreters.choose import choose
         from pyrunenv.lock.resolver import root_file_name
 
         run, target = self.run, self.target
@@ -308,6 +308,7 @@ def load_steps() -> None:
     import pyrunenv.bundle.assemble
     import pyrunenv.interpreters.finish
     import pyrunenv.interpreters.floors
+    import pyrunenv.interpreters.prepare
     import pyrunenv.trees  # noqa: F401
 
 
@@ -319,7 +320,7 @@ def _prepare_interpreter(
     chosen: LockedInterpreter, platform: Platform, archive: Path | None, **options: Any
 ) -> PreparedInterpreter | None:
     """Runs in a worker, which downloads nothing; None means that the archive is needed."""
-    from pyrunenv.interpreters import prepare
+    from pyrunenv.interpreters.prepare import prepare
 
     def fetch(*_: str) -> Path:
         if archive is None:

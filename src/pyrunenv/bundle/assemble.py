@@ -17,7 +17,7 @@ from pyrunenv.files import remove_tree
 
 if TYPE_CHECKING:
     from pyrunenv.fetch.cache import Cache
-    from pyrunenv.interpreters import PreparedInterpreter
+    from pyrunenv.interpreters.prepare import PreparedInterpreter
 
 _checked: set[str] = set()
 

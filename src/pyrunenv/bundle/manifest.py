@@ -19,7 +19,7 @@ from pyrunenv.secrets import strip_credentials
 
 if TYPE_CHECKING:
     from pyrunenv.config.package import Package
-    from pyrunenv.interpreters import PreparedInterpreter
+    from pyrunenv.interpreters.prepare import PreparedInterpreter
 
 FORMAT = 1
 """Raised whenever a reader of older manifests would misread a new one."""

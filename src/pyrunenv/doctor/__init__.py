@@ -143,7 +143,8 @@ def _interpreters(targets: Sequence[Target], cache: Cache, session: requests.Ses
 
 
 def _interpreter(target: Target, what: str, cache: Cache, session: requests.Session) -> Result:
-    from pyrunenv.interpreters import choose, local
+    from pyrunenv.interpreters import local
+    from pyrunenv.interpreters.choose import choose
     from pyrunenv.interpreters.layout import Layout
 
     version, python = target.environment.python_version, target.config.python

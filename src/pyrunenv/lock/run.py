@@ -169,7 +169,7 @@ class LockRun:
     def locker(self, target: Target, config: TargetConfig, gate: Gate, previous: Lock | None = None) -> Locker:
         """What locks a target by a config, which is the target's own or one made from it."""
         from pyrunenv.fetch.credentials import registry_environment
-        from pyrunenv.interpreters import choose
+        from pyrunenv.interpreters.choose import choose
         from pyrunenv.lock.gate import needs_gate
         from pyrunenv.lock.locker import Locker, Upgrade
         from pyrunenv.lock.pages import moment

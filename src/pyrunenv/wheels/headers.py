@@ -12,7 +12,7 @@ from pyrunenv.platforms import Platform
 
 if TYPE_CHECKING:
     from pyrunenv.fetch.cache import Cache
-    from pyrunenv.interpreters import PreparedInterpreter
+    from pyrunenv.interpreters.prepare import PreparedInterpreter
 
 
 @dataclass(frozen=True)

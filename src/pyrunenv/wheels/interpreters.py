@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pyrunenv.config.schema import TargetConfig
     from pyrunenv.fetch.cache import Cache
     from pyrunenv.fetch.download import Fetcher
-    from pyrunenv.interpreters import PreparedInterpreter
+    from pyrunenv.interpreters.prepare import PreparedInterpreter
 
 
 def workshop(config: TargetConfig, python_version: str, cache: Cache, fetcher: Fetcher) -> Workshop:
@@ -47,7 +47,7 @@ def _prepared(
     fetcher: Fetcher,
 ) -> PreparedInterpreter:
     from pyrunenv.fetch.download import Download
-    from pyrunenv.interpreters import prepare
+    from pyrunenv.interpreters.prepare import prepare
     from pyrunenv.lock.answers import root_file_name
 
     return prepare(
@@ -59,7 +59,7 @@ def _prepared(
 
 def _own_python(config: TargetConfig, python_version: str, cache: Cache, fetcher: Fetcher) -> Path:
     """Unpack the bundle's interpreter for this machine into the cache; returns its program."""
-    from pyrunenv.interpreters import choose
+    from pyrunenv.interpreters.choose import choose
 
     here = platforms.host()
     try:

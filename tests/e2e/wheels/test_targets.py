@@ -11,7 +11,7 @@ import pytest
 from support.runners import RUNNABLE, runner
 from support.wheels import make_wheel
 
-from pyrunenv.interpreters import prepare
+from pyrunenv.interpreters.prepare import prepare
 from pyrunenv.lock.model import Floors, LockedInterpreter
 from pyrunenv.platforms import PLATFORMS
 

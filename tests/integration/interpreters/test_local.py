@@ -13,8 +13,9 @@ import pytest
 
 from pyrunenv import platforms
 from pyrunenv.errors import InterpreterError
-from pyrunenv.interpreters import PreparedInterpreter, local, prepare
+from pyrunenv.interpreters import local
 from pyrunenv.interpreters.layout import Layout
+from pyrunenv.interpreters.prepare import PreparedInterpreter, prepare
 from pyrunenv.lock.model import Floors, LockedInterpreter
 from pyrunenv.trees import extract_tree
 
@@ -206,7 +207,7 @@ def test_preparing_depends_on_nothing_but_the_installation(tmp_path: Path) -> No
         "import os, sys; os.umask(int(sys.argv[1], 8))\n"
         "from pathlib import Path\n"
         "from pyrunenv import platforms\n"
-        "from pyrunenv.interpreters import prepare\n"
+        "from pyrunenv.interpreters.prepare import prepare\n"
         "from pyrunenv.lock.model import Floors, LockedInterpreter\n"
         f"print(prepare(LockedInterpreter('local', '{HERE}'), platforms.host(), cache_root=Path(sys.argv[2]),\n"
         f"  fetch=None, floors=Floors('2.28', '13.0'), python_version='{HERE}').tree_digest)"

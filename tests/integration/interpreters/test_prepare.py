@@ -20,7 +20,7 @@ import pytest
 from support.interpreters import JUNK, make_interpreter_archives, program
 
 from pyrunenv.errors import CacheError, InterpreterError, UnsafeArchive
-from pyrunenv.interpreters import PreparedInterpreter, prepare
+from pyrunenv.interpreters.prepare import PreparedInterpreter, prepare
 from pyrunenv.lock.model import Floors, LockedInterpreter
 from pyrunenv.platforms import PLATFORMS
 from pyrunenv.trees import extract_tree

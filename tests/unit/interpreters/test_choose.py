@@ -9,8 +9,7 @@ import pytest
 
 from pyrunenv import platforms
 from pyrunenv.errors import InterpreterError
-from pyrunenv.interpreters import choose
-from pyrunenv.interpreters.choose import _table
+from pyrunenv.interpreters.choose import _table, choose
 from pyrunenv.platforms import PLATFORMS
 
 
