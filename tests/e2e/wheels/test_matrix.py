@@ -51,7 +51,7 @@ from fabio.ext import _agi_bitfield, _cif, byte_offset, cf_io, dense, mar345_IO
 data = numpy.array([1, 2, 3, 70000, -5, 4], dtype="int32")
 packed = bytes(byte_offset.comp_cbf32(data))
 assert numpy.array_equal(byte_offset.dec_cbf32(packed, size=6), data), packed
-""", (NUMPY,), ("linux-aarch64", "macosx-aarch64"), {"configSettings": {"setup-args": ["-Doptimization=0"]}}),
+""", (NUMPY,), ("linux-aarch64",), {"configSettings": {"setup-args": ["-Doptimization=0"]}}),
     # setuptools, Cython, the headers of numpy. Its __init__ imports scikit-learn, whose wheels need a C++ library that
     # the Python for arm64 does not have: what is used is what was compiled, alone.
     Project("hdbscan==0.8.44", """
