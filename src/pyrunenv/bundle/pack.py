@@ -167,13 +167,12 @@ def _ahead(items: Iterator[T]) -> Iterator[Iterator[T]]:
             pending.append(pool.submit(next, items, None))
             yield item
 
-    with ThreadPoolExecutor(1, "ahead") as pool:
-        pending = deque(pool.submit(next, items, None) for _ in range(_APART))
-        try:
-            yield taken()
-        finally:
-            for future in pending:
-                future.cancel()
+    pool = ThreadPoolExecutor(1, "ahead")
+    pending = deque(pool.submit(next, items, None) for _ in range(_APART))
+    try:
+        yield taken()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 class _Line:

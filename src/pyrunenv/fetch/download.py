@@ -67,7 +67,7 @@ class Fetcher:
         self._lock = threading.Lock()
         self._connecting = threading.Lock()
         self._session: requests.Session | None = None
-        self._ready: Future[requests.Session] | None = None
+        self._getting_ready = False
         self._pending: dict[str, Future[Path]] = {}
         self._unhashed: dict[str, Future[tuple[str, int]]] = {}
         self._open: dict[int, Any] = {}
@@ -229,8 +229,10 @@ class Fetcher:
     def _get_ready(self) -> None:
         """Load the HTTP client beside what needs none: that takes 0.1 s, for which later downloads would wait."""
         with self._lock:
-            if self._ready is None and not self.offline:
-                self._ready = self._pool.submit(self._get_session)
+            if self.offline or self._getting_ready:
+                return
+            self._getting_ready = True
+        self._pool.submit(self._get_session)
 
     def _get_session(self) -> requests.Session:
         with self._connecting:

@@ -107,6 +107,16 @@ def test_help_fits_a_screen_and_has_an_example(
     command.make_context("pyrunenv", given)  # raises what a person would be told
 
 
+def test_a_command_is_loaded_alone() -> None:
+    """What is called is there with all that belongs to it, and nothing else is; any other word loads everything."""
+    everything = set(commands(typer.main.get_command(cli.application())))
+    for name in {words[0] for words in everything if words}:
+        alone = set(commands(typer.main.get_command(cli.application([name, "3.12.10"]))))
+        assert alone == {words for words in everything if words[:1] in ((), (name,))}
+    for words in ([], ["--help"], ["nonsense"], ["--version", "build"]):
+        assert set(commands(typer.main.get_command(cli.application(words)))) == everything
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

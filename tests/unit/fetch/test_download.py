@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -198,3 +200,24 @@ def test_stopped_fetcher_refuses(cache: Cache, tmp_path: Path) -> None:
 def test_file_name_of_a_url(url: str, name: str) -> None:
     """A URL's last segment, decoded, without query and fragment."""
     assert file_name(url) == name
+
+
+@pytest.mark.parametrize(("offline", "loaded"), [(True, False), (False, True)])
+def test_a_file_url_needs_no_http_client(tmp_path: Path, offline: bool, loaded: bool) -> None:
+    """Offline it is never loaded; else it is, beside the file, for the downloads that follow."""
+    path = tmp_path / "a.whl"
+    path.write_bytes(b"content")
+    program = f"""
+import sys, time
+from pathlib import Path
+from pyrunenv.fetch.cache import Cache
+from pyrunenv.fetch.download import Download, Fetcher
+with Fetcher(Cache(Path({str(tmp_path / "cache")!r})), offline={offline}) as fetcher:
+    fetcher.fetch(Download({path.as_uri()!r}, {hashlib.sha256(b"content").hexdigest()!r}, None, "a.whl"))
+    until = time.monotonic() + 30
+    while {loaded} and fetcher._session is None and time.monotonic() < until:
+        time.sleep(0.01)
+print("requests" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == f"{loaded}\n"
