@@ -175,7 +175,7 @@ def test_certificate_of_another_name_is_refused(tmp_path: Path, files: Path, mon
     """Trusting an authority is not trusting any host: the name is compared."""
     monkeypatch.setenv("SSL_CERT_FILE", str(AUTHORITY))
     with IndexServer(files, tls=True) as server:
-        url = server.file_url("one-1.0-py3-none-any.whl").replace("localhost", "127.1")
+        url = server.file_url("one-1.0-py3-none-any.whl").replace("localhost", "other.localhost")
         with pytest.raises(FetchError) as caught:
             fetch(tmp_path, server, url=url)
         assert "certificate is not trusted" in caught.value.notes[0]

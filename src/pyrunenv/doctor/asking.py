@@ -72,7 +72,7 @@ def ask(
     import urllib3
 
     from pyrunenv.fetch.problem import Problem
-    from pyrunenv.fetch.reasons import from_error
+    from pyrunenv.fetch.session_failures import from_error
 
     started = time.monotonic()
     try:

@@ -21,8 +21,7 @@ from pyrunenv.fetch.urls import file_name
 from pyrunenv.secrets import mask
 
 if TYPE_CHECKING:
-    import requests
-
+    from pyrunenv.fetch.client import Client
     from pyrunenv.fetch.credentials import Credentials
     from pyrunenv.fetch.transfer import Transfer
 
@@ -66,7 +65,7 @@ class Fetcher:
         self._pool = Pool(connections, "fetch")
         self._lock = threading.Lock()
         self._connecting = threading.Lock()
-        self._session: requests.Session | None = None
+        self._client: Client | None = None
         self._getting_ready = False
         self._pending: dict[str, Future[Path]] = {}
         self._unhashed: dict[str, Future[tuple[str, int]]] = {}
@@ -86,9 +85,9 @@ class Fetcher:
         self.stop()
         self._pool.close(patience=1.0 / self._connections)
         with self._connecting:
-            if self._session is not None:
-                self._session.close()
-                self._session = None
+            if self._client is not None:
+                self._client.close()
+                self._client = None
 
     def stop(self) -> None:
         """Make every download end at once with a FetchError; to be called when a run is interrupted."""
@@ -170,7 +169,7 @@ class Fetcher:
         from pyrunenv.fetch.transfer import Policy, Transfer
 
         return Transfer(
-            url, name or file_name(url), path, self.cache, self._get_session, Policy(*self._patience), self._stopped,
+            url, name or file_name(url), path, self.cache, self._get_client, Policy(*self._patience), self._stopped,
             on_open=self._note_open, **more,
         )  # fmt: skip
 
@@ -232,15 +231,15 @@ class Fetcher:
             if self.offline or self._getting_ready:
                 return
             self._getting_ready = True
-        self._pool.submit(self._get_session)
+        self._pool.submit(self._get_client)
 
-    def _get_session(self) -> requests.Session:
+    def _get_client(self) -> Client:
         with self._connecting:
-            if self._session is None:
-                from pyrunenv.fetch.session import make_session
+            if self._client is None:
+                from pyrunenv.fetch.client import Client
 
-                self._session = make_session(self._credentials, connections=self._connections)
-            return self._session
+                self._client = Client(self._credentials)
+            return self._client
 
     def _note_open(self, raw: Any) -> None:
         with self._lock:

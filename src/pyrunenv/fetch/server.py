@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
 
-import requests
-import urllib3
-
+from pyrunenv.fetch.client import Client, Exchange
 from pyrunenv.fetch.problem import Problem
-from pyrunenv.fetch.reasons import CONNECT_TIMEOUT, from_error, from_status
+from pyrunenv.fetch.reasons import from_status
 from pyrunenv.fetch.transfer import Readable, Reply
 
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
@@ -42,8 +39,8 @@ class Answer:
 
 @contextmanager
 def answer(
-    session: requests.Session, url: str, headers: Mapping[str, str], *, offset: int, size: int | None, known: Reply,
-    timeout: float, on_open: Callable[[Any], None],
+    client: Client, url: str, headers: Mapping[str, str], *, offset: int, size: int | None, known: Reply,
+    timeout: float, on_open: Callable[[Exchange | None], None],
 ) -> Iterator[Answer]:  # fmt: skip
     """Ask for a file; where ``offset`` is not 0 for what follows, if the file is still the ``known`` one.
 
@@ -55,42 +52,24 @@ def answer(
         asked["Range"] = f"bytes={offset}-"
         if known.validator:
             asked["If-Range"] = known.validator
-    try:
-        response = session.get(url, headers=asked, stream=True, timeout=(min(timeout, CONNECT_TIMEOUT), timeout))
-        with closing(response):
-            on_open(response.raw)
-            try:
-                yield _understood(response, offset, size, conditional=bool(headers))
-            finally:
-                on_open(None)
-    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-        raise from_error(error, timeout) from error
+    with client.get(url, asked, timeout=timeout, on_open=on_open) as exchange:
+        yield _understood(exchange, offset, size, conditional=bool(headers))
 
 
-def _understood(response: requests.Response, offset: int, size: int | None, *, conditional: bool) -> Answer:
+def _understood(exchange: Exchange, offset: int, size: int | None, *, conditional: bool) -> Answer:
     """See what a reply's body is a part of."""
-    status, headers = response.status_code, response.headers
+    status, headers = exchange.status, exchange.headers
     if status == HTTPStatus.NOT_MODIFIED and conditional:
         return Answer(Reply(status))
-    reply = Reply(status, headers.get("ETag"), headers.get("Last-Modified"))
+    reply = Reply(status, headers.get("Etag"), headers.get("Last-Modified"))
     if offset and status in (206, 416):
         found = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", ""))
         total = int(found[3]) if found and found[3] != "*" else None
         if status == 206 and found and int(found[1]) == offset and size in (None, total or size):
-            return Answer(reply, _Body(response), total, resumed=True)
+            return Answer(reply, exchange, total, resumed=True)
         raise OtherRange
     if status != 200:
         raise from_status(status, headers)
     length = headers.get("Content-Length", "")
     html = headers.get("Content-Type", "").lower().startswith("text/html")
-    return Answer(reply, _Body(response), int(length) if length.isdigit() else None, html=html)
-
-
-@dataclass(frozen=True)
-class _Body:
-    """A response's bytes as they travel, not decoded: a wheel's digest is that of its file."""
-
-    response: requests.Response
-
-    def read(self, size: int, /) -> bytes:
-        return bytes(self.response.raw.read(size, decode_content=False))
+    return Answer(reply, exchange, int(length) if length.isdigit() else None, html=html)

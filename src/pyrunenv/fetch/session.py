@@ -1,4 +1,4 @@
-"""The HTTP client: proxies and certificates from the environment, logins by origin, certificates loaded once.
+"""The HTTP client for documents: proxies and certificates from the environment, logins by origin, certificates loaded once.
 
 Measured on twenty wheels from PyPI with 16 connections: requests loads the certificates for each connection and holds
 the interpreter's lock while it does; with one shared context it is as fast as any client.
@@ -6,9 +6,7 @@ the interpreter's lock while it does; with one shared context it is as fast as a
 
 from __future__ import annotations
 
-import os
 import ssl
-from collections.abc import Mapping
 from functools import lru_cache
 from http.cookiejar import DefaultCookiePolicy
 from importlib import metadata
@@ -19,24 +17,18 @@ from urllib.parse import urljoin, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
-from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from requests_file import FileAdapter
 
-from pyrunenv import secrets
-from pyrunenv.errors import FetchError
 from pyrunenv.fetch import credentials as logins
 from pyrunenv.fetch.credentials import Credentials
+from pyrunenv.fetch.surroundings import hide_proxy_passwords, trusted, unreadable
 from pyrunenv.fetch.urls import file_path
 from pyrunenv.secrets import strip_credentials
-
-_PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 
 
 def make_session(credentials: Credentials | None = None, *, connections: int = 16) -> requests.Session:
     """Return a session that several threads may use; ``connections`` are kept open for each host."""
-    for name in _PROXIES:
-        for variable in (name, name.upper()):
-            secrets.register(urlsplit(os.environ.get(variable, "")).password)
+    hide_proxy_passwords()
     session = _Session(credentials or logins.known)
     session.headers["User-Agent"] = f"pyrunenv/{metadata.version('pyrunenv')}"
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
@@ -82,7 +74,7 @@ class _TlsAdapter(HTTPAdapter):
     """Checks certificates with one context that all connections share."""
 
     def __init__(self, connections: int) -> None:
-        self._context = tls_context(*_trusted(os.environ))
+        self._context = tls_context(*trusted())
         super().__init__(pool_connections=connections, pool_maxsize=connections)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> Any:
@@ -116,30 +108,18 @@ class _FolderAdapter(FileAdapter):
         return response
 
 
-def _trusted(env: Mapping[str, str]) -> tuple[str, str]:
-    """Where the certificates lie, and which variable says so (requests' own, then OpenSSL's)."""
-    for variable in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"):
-        if env.get(variable):
-            return env[variable], variable
-    return DEFAULT_CA_BUNDLE_PATH, ""
-
-
 @lru_cache(maxsize=4)
-def tls_context(bundle: str, variable: str) -> ssl.SSLContext:
+def tls_context(bundle: Path, variable: str) -> ssl.SSLContext:
     """Return a context that trusts the certificates of a file or folder. Raises FetchError if they cannot be read."""
     from urllib3.util.ssl_ import create_urllib3_context
 
     context = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED)
     context.check_hostname = True
     try:
-        if Path(bundle).is_dir():
+        if bundle.is_dir():
             context.load_verify_locations(capath=bundle)
         else:
             context.load_verify_locations(cafile=bundle)
     except (OSError, ssl.SSLError) as error:
-        raise FetchError(
-            f"the certificates in {bundle} cannot be read",
-            notes=[str(error), *([f"the variable {variable} names them"] if variable else [])],
-            hint=f"correct {variable} or unset it" if variable else "install certifi again",
-        ) from error
+        raise unreadable(bundle, variable, str(error)) from error
     return context

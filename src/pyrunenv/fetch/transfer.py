@@ -27,7 +27,7 @@ from pyrunenv.secrets import mask
 from pyrunenv.uncached import Uncached
 
 if TYPE_CHECKING:
-    import requests
+    from pyrunenv.fetch.client import Client
 
 # Small enough that a bar moves on a slow line; where the last piece took less than so many seconds, so large that the
 # interpreter's lock is seldom taken: with 16 connections that saves a quarter of the processor's time in user mode.
@@ -78,7 +78,7 @@ class Transfer:
     name: str
     path: Path
     cache: Cache
-    open_session: Callable[[], requests.Session]
+    open_client: Callable[[], Client]
     policy: Policy
     stopped: threading.Event
     sha256: str | None = None
@@ -197,7 +197,7 @@ class Transfer:
 
         try:
             with answer(
-                self.open_session(), self.url, self.headers, offset=self.received if self._ranges else 0, size=self.size,
+                self.open_client(), self.url, self.headers, offset=self.received if self._ranges else 0, size=self.size,
                 known=self.reply, timeout=self.policy.timeout, on_open=self.on_open,
             ) as given:  # fmt: skip
                 self.reply = given.reply

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
-from urllib.request import url2pathname
 
 from pyrunenv.secrets import mask
 
 
 def file_path(url: str) -> Path:
     """Return the path that a file URL names."""
+    from urllib.request import url2pathname
+
     return Path(url2pathname(urlsplit(url).path))
 
 

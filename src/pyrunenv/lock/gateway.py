@@ -18,7 +18,8 @@ import requests
 
 from pyrunenv.fetch import credentials
 from pyrunenv.fetch.problem import Problem
-from pyrunenv.fetch.reasons import CONNECT_TIMEOUT, from_error, from_status
+from pyrunenv.fetch.reasons import CONNECT_TIMEOUT, from_status
+from pyrunenv.fetch.session_failures import from_error
 from pyrunenv.lock.gate import HOST, Entrance, Held, Silence, file_address, file_url, shelf_place
 from pyrunenv.lock.pages import ACCEPT, JSON, rewrite
 from pyrunenv.secrets import mask

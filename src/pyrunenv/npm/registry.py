@@ -20,8 +20,9 @@ from requests.auth import AuthBase
 from pyrunenv.errors import NpmError
 from pyrunenv.fetch.credentials import Credentials
 from pyrunenv.fetch.problem import Problem
-from pyrunenv.fetch.reasons import CONNECT_TIMEOUT, from_error, from_status
+from pyrunenv.fetch.reasons import CONNECT_TIMEOUT, from_status
 from pyrunenv.fetch.session import make_session
+from pyrunenv.fetch.session_failures import from_error
 from pyrunenv.npm.documents import Packument, Version, publish_document, read_packument
 from pyrunenv.secrets import mask
 

@@ -215,9 +215,9 @@ from pyrunenv.fetch.download import Download, Fetcher
 with Fetcher(Cache(Path({str(tmp_path / "cache")!r})), offline={offline}) as fetcher:
     fetcher.fetch(Download({path.as_uri()!r}, {hashlib.sha256(b"content").hexdigest()!r}, None, "a.whl"))
     until = time.monotonic() + 30
-    while {loaded} and fetcher._session is None and time.monotonic() < until:
+    while {loaded} and fetcher._client is None and time.monotonic() < until:
         time.sleep(0.01)
-print("requests" in sys.modules)
+print("pycurl" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == f"{loaded}\n"

@@ -10,7 +10,8 @@ import pytest
 import requests
 import urllib3.exceptions as low
 
-from pyrunenv.fetch.reasons import LONGEST_WAIT, from_error, from_status, retry_after
+from pyrunenv.fetch.reasons import LONGEST_WAIT, from_status, retry_after
+from pyrunenv.fetch.session_failures import from_error
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 
