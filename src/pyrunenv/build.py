@@ -1,7 +1,8 @@
 """The whole run over targets, from lock to archive.
 
-A run first looks for what is already there and locks what is not. Interpreters are made portable meanwhile; each target
-downloads its wheels and is put together as soon as it has its lock, and is packed when no bundle waits any more.
+A run first looks for what is already there and locks what is not. Interpreters are made portable and pinned roots are
+downloaded meanwhile; each target downloads its other wheels and is put together as soon as it has its lock, and is packed
+when no bundle waits any more.
 """
 
 from __future__ import annotations
@@ -133,14 +134,21 @@ class Builder:
 
     def _lock_all(self, builds: Mapping[Target, TargetBuild], report: BuildReport) -> None:
         """Lock all targets; each is prepared meanwhile, and goes on as soon as it has its lock."""
+        from pyrunenv.lock.ahead import Ahead
+
         # The resolver waits for the network more than it works: several at once cost little.
         jobs = self.options.jobs or max(5, os.cpu_count() or 1)
+        ahead = Ahead(self.fetcher)
         run = LockRun(
             self.cache, self.fetcher, jobs, self.options.locked,
             on_chosen=lambda target, interpreter: builds[target].prepare(interpreter),
+            on_resolving=ahead.begin,
             on_locked=lambda locked: builds[locked.target].go_on(locked),
         )  # fmt: skip
-        locks = run.lock_all(tuple(builds))
+        try:
+            locks = run.lock_all(tuple(builds))
+        finally:
+            ahead.stop()
         for warning in locks.warnings:
             self._run.warn(warning)
         report.missing += locks.missing

@@ -35,6 +35,8 @@ _MOST_REDIRECTS = 30
 _BUFFER, _MOST_HELD = 512 << 10, 2 << 20
 # How long a reader waits for a whole piece, in seconds, before it takes what is there.
 _LINGER = 0.1
+# How long the first request to a host goes ahead, in seconds, and how long its address is good.
+_AHEAD, _ADDRESS_AGE = 2.0, 600
 # What a URL may hold as it is; the rest is encoded (RFC 3986, 2.2 and 2.3).
 _AS_IS = "!#$%&'()*+,/:;=?@[]~"
 _PORTS = {"http": 80, "https": 443}
@@ -53,6 +55,8 @@ class Client:
         except OSError as error:
             raise unreadable(self._bundle, variable, error.strerror or str(error)) from error
         self._agent = f"pyrunenv/{metadata.version('pyrunenv')}"
+        self._lock = threading.Lock()
+        self._first: dict[str, Exchange] = {}
         self._loop = asyncio.SelectorEventLoop()
         self._multi = pycurl.AsyncCurlMulti()
         self._thread = threading.Thread(target=self._serve, name="http", daemon=True)
@@ -66,11 +70,12 @@ class Client:
 
     @contextmanager
     def get(
-        self, url: str, headers: Mapping[str, str], *, timeout: float, on_open: Callable[[Exchange | None], None]
-    ) -> Iterator[Exchange]:
+        self, url: str, headers: Mapping[str, str], *, timeout: float, compressed: bool = False,
+        on_open: Callable[[Exchange | None], None],
+    ) -> Iterator[Exchange]:  # fmt: skip
         """Ask for a URL, follow its redirects, and give the exchange that has the reply's headers.
 
-        ``timeout`` is in seconds without a byte. ``on_open`` is given what can be shut down meanwhile, and None in the
+        ``timeout`` is in seconds without a byte. The body may travel ``compressed``, else it is that of the file. ``on_open`` is given what can be shut down meanwhile, and None in the
         end. Raises Problem.
         """
         login: Login | None = None
@@ -78,11 +83,14 @@ class Client:
             login = self._credentials.find(url) or login
             try:
                 curl = self._easy(strip_credentials(url), headers, login, timeout)
+                if compressed:
+                    curl.setopt(pycurl.ACCEPT_ENCODING, "")  # whatever libcurl can decode
             except ValueError as error:
                 raise Problem(f"its address is not valid: {error}", again=False) from error
             exchange = Exchange(curl, timeout, self._call)
             try:
                 on_open(exchange)
+                self._let_first_go_ahead(url, exchange)
                 self._call(partial(exchange.begin, self._multi))
                 target = exchange.wait()
                 if target is None:
@@ -95,6 +103,13 @@ class Client:
             if not _same_origin(old, url):
                 login = None
         raise Problem(f"there were more than {_MOST_REDIRECTS} redirects", again=False)
+
+    def _let_first_go_ahead(self, url: str, exchange: Exchange) -> None:
+        """Wait for the first request to a host, which finds its address: name servers drop what comes in bursts."""
+        with self._lock:
+            first = self._first.setdefault(urlsplit(url).netloc, exchange)
+        if first is not exchange:
+            first.wait_for_connection(_AHEAD)
 
     def _call(self, work: Callable[[], object]) -> None:
         """Let the client's thread do something, which libcurl wants to be done there."""
@@ -126,6 +141,7 @@ class Client:
         curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
         # One stream a connection: several in one share the window, and the losses, of one.
         curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)
+        curl.setopt(pycurl.DNS_CACHE_TIMEOUT, _ADDRESS_AGE)
         curl.setopt(pycurl.CONNECTTIMEOUT_MS, max(1, int(min(timeout, CONNECT_TIMEOUT) * 1000)))
         curl.setopt(pycurl.BUFFERSIZE, _BUFFER)
         curl.setopt(pycurl.NOSIGNAL, True)
@@ -167,10 +183,15 @@ class Exchange:
         target = self.headers.get("Location")
         return target.encode("latin-1").decode("utf-8", "replace") if target and self.status in _REDIRECTS else None
 
+    def wait_for_connection(self, seconds: float) -> None:
+        """Wait until there is a connection, or cannot be one, but not for longer than told."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._asked or self._over, seconds)
+
     def read(self, size: int, /) -> bytes:
         """Return what came, about ``size`` bytes where they come soon, and nothing at the end.
 
-        The bytes are not decoded: a wheel's digest is that of its file. Raises Problem, after all that came before it.
+        Raises Problem, after all that came before it.
         """
         with self._changed:
             self._wanted = size
@@ -231,7 +252,9 @@ class Exchange:
         asyncio.get_running_loop().call_soon(self._curl.close)
 
     def _on_connected(self, *_: object) -> int:
-        self._heard, self._asked = time.monotonic(), True
+        with self._changed:
+            self._heard, self._asked = time.monotonic(), True
+            self._changed.notify_all()
         return int(pycurl.PREREQFUNC_OK)
 
     def _on_header(self, line: bytes) -> None:

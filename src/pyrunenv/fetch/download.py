@@ -43,6 +43,13 @@ class Download:
     name: str
 
 
+_Hear = Callable[[Download, int], None]
+
+
+def _nobody_hears(_download: Download, _count: int) -> None:
+    pass
+
+
 class Fetcher:
     """Downloads into a cache with ``connections`` at a time, for all threads of a process.
 
@@ -54,14 +61,14 @@ class Fetcher:
     def __init__(
         self, cache: Cache, *, connections: int = 16, timeout: float = 60.0, retries: int = 4, backoff: float = 0.5,
         offline: bool = False, credentials: Credentials | None = None,
-        on_progress: Callable[[Download, int], None] | None = None,
+        on_progress: _Hear | None = None,
     ) -> None:  # fmt: skip
         self.cache = cache
         self.offline = offline
         self._connections = connections
         self._patience = (timeout, retries, backoff)
         self._credentials = credentials
-        self._on_progress = on_progress or (lambda _download, _count: None)
+        self._on_progress = on_progress or _nobody_hears
         self._pool = Pool(connections, "fetch")
         self._lock = threading.Lock()
         self._connecting = threading.Lock()
@@ -125,6 +132,11 @@ class Fetcher:
             log.debug("%s %s", mask(download.name), where)
         return {download.sha256: future.result() for download, future in futures.items()}
 
+    def begin(self, download: Download) -> None:
+        """Begin to download what is likely to be wanted. Nobody hears of it, or of its failure, who does not fetch it."""
+        [distinct] = _distinct([download])
+        self._submit(distinct, heard=False)
+
     def missing(self, downloads: Iterable[Download]) -> list[Download]:
         """Return what the cache lacks and only the network has, each digest once."""
         return [
@@ -156,12 +168,18 @@ class Fetcher:
             return self.fetch(Download(url, sha256, None, file_name(url))).read_text(encoding="utf-8")
         return self.content(url, headers).decode("utf-8", "replace")
 
-    def content(self, url: str, headers: Mapping[str, str] | None = None) -> bytes:
-        """Return a small file, which is not cached: a signature, or a document byte by byte as it was signed."""
+    def content(self, url: str, headers: Mapping[str, str] | None = None, *, compressed: bool = False) -> bytes:
+        """Return a small file, which is not cached: a signature, or a document byte by byte as it was signed.
+
+        With ``compressed`` it may travel so, where nobody counts its bytes.
+        """
         if self.offline and urlsplit(url).scheme != "file":
             raise FetchError(f"cannot download {mask(url)} offline", hint=_ONLINE)
         with self.cache.temporary(".text") as path:
-            self.transfer(url, path, limit=_LARGEST_TEXT, headers=headers or {}, document=True).run()
+            transfer = self.transfer(
+                url, path, limit=_LARGEST_TEXT, headers=headers or {}, document=True, compressed=compressed
+            )
+            transfer.run()
             return path.read_bytes()
 
     def transfer(self, url: str, path: Path, *, name: str | None = None, **more: Any) -> Transfer:
@@ -177,51 +195,53 @@ class Fetcher:
         """Whether this fetcher was told to stop."""
         return self._stopped.is_set()
 
-    def _submit(self, download: Download) -> Future[Path]:
+    def _submit(self, download: Download, *, heard: bool = True) -> Future[Path]:
+        hear = self._on_progress if heard else _nobody_hears
         with self._lock:
             pending = self._pending.get(download.sha256)
             if pending is None:
-                future = self._pending[download.sha256] = self._pool.submit(lambda: self._obtain(download))
+                future = self._pending[download.sha256] = self._pool.submit(lambda: self._obtain(download, hear))
                 return future
         # Somebody else in this process fetches the same: for this caller all its bytes come when it is there.
-        pending.add_done_callback(lambda done: self._report(download, done))
+        if heard:
+            pending.add_done_callback(lambda done: self._report(download, done))
         return pending
 
     def _report(self, download: Download, done: Future[Path]) -> None:
         if not done.cancelled() and done.exception() is None:
             self._on_progress(download, done.result().stat().st_size if download.size is None else download.size)
 
-    def _obtain(self, download: Download) -> Path:
+    def _obtain(self, download: Download, hear: _Hear) -> Path:
         try:
-            if (path := self._from_cache(download)) is not None:
+            if (path := self._from_cache(download, hear)) is not None:
                 return path
             if self.offline and urlsplit(download.url).scheme != "file":
                 raise _not_held([f"{mask(download.name)}: {mask(download.url)}"])
-            return self._from_network(download)
+            return self._from_network(download, hear)
         except InterruptedError as error:
             raise FetchError(f"cannot download {download.name}", notes=["downloading was stopped"]) from error
         finally:
             with self._lock:
                 self._pending.pop(download.sha256, None)
 
-    def _from_cache(self, download: Download) -> Path | None:
+    def _from_cache(self, download: Download, hear: _Hear) -> Path | None:
         if not self.cache.check(download.sha256, download.size):
             return None
         path = self.cache.blob(download.sha256)
-        self._on_progress(download, path.stat().st_size)
+        hear(download, path.stat().st_size)
         return path
 
-    def _from_network(self, download: Download) -> Path:
+    def _from_network(self, download: Download, hear: _Hear) -> Path:
         with self.cache.lock(download.sha256, self.cancelled):
             # Whoever held the lock until now may have fetched it.
-            if (path := self._from_cache(download)) is not None:
+            if (path := self._from_cache(download, hear)) is not None:
                 return path
             if urlsplit(download.url).scheme == "file":
                 self._get_ready()
             part = self.cache.part(download.sha256)
             self.transfer(
                 download.url, part, name=download.name, sha256=download.sha256, size=download.size,
-                on_bytes=lambda count: self._on_progress(download, count),
+                on_bytes=lambda count: hear(download, count),
             ).run()  # fmt: skip
             return self.cache.adopt(part, download.sha256)
 

@@ -40,19 +40,19 @@ class Answer:
 @contextmanager
 def answer(
     client: Client, url: str, headers: Mapping[str, str], *, offset: int, size: int | None, known: Reply,
-    timeout: float, on_open: Callable[[Exchange | None], None],
+    timeout: float, compressed: bool, on_open: Callable[[Exchange | None], None],
 ) -> Iterator[Answer]:  # fmt: skip
     """Ask for a file; where ``offset`` is not 0 for what follows, if the file is still the ``known`` one.
 
     ``size`` is what the file must have, where that is known. ``on_open`` is given what can be shut down meanwhile, and None
-    in the end. Raises Problem, for what happens to the connection in the block too.
+    in the end. What travels ``compressed`` has no size that could be known. Raises Problem, for what happens to the connection in the block too.
     """
-    asked = {"Accept-Encoding": "identity", **headers}
+    asked = dict(headers) if compressed else {"Accept-Encoding": "identity", **headers}
     if offset:
         asked["Range"] = f"bytes={offset}-"
         if known.validator:
             asked["If-Range"] = known.validator
-    with client.get(url, asked, timeout=timeout, on_open=on_open) as exchange:
+    with client.get(url, asked, timeout=timeout, compressed=compressed, on_open=on_open) as exchange:
         yield _understood(exchange, offset, size, conditional=bool(headers))
 
 
@@ -72,4 +72,5 @@ def _understood(exchange: Exchange, offset: int, size: int | None, *, conditiona
         raise from_status(status, headers)
     length = headers.get("Content-Length", "")
     html = headers.get("Content-Type", "").lower().startswith("text/html")
-    return Answer(reply, exchange, int(length) if length.isdigit() else None, html=html)
+    encoded = headers.get("Content-Encoding", "identity") != "identity"
+    return Answer(reply, exchange, int(length) if length.isdigit() and not encoded else None, html=html)

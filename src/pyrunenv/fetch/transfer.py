@@ -71,7 +71,8 @@ class Reply:
 class Transfer:
     """Fetches ``url`` to ``path``. With ``sha256`` and ``size`` nothing else is accepted; ``limit`` bounds the rest.
 
-    A page in place of a file is told apart, unless a ``document`` was asked for: that may be one.
+    A page in place of a file is told apart, unless a ``document`` was asked for: that may be one. What may travel
+    ``compressed`` is never resumed.
     """
 
     url: str
@@ -85,6 +86,7 @@ class Transfer:
     size: int | None = None
     limit: int | None = None
     document: bool = False
+    compressed: bool = False
     headers: Mapping[str, str] = field(default_factory=dict)
     on_bytes: Callable[[int], None] = lambda _: None
     on_open: Callable[[Any], None] = lambda _: None
@@ -98,7 +100,7 @@ class Transfer:
         self._furthest = 0
         self._failures = 0
         self._pieces = False
-        self._ranges = True
+        self._ranges = not self.compressed
         self._expected: int | None = None
         self._chunk = _CHUNK
 
@@ -198,7 +200,7 @@ class Transfer:
         try:
             with answer(
                 self.open_client(), self.url, self.headers, offset=self.received if self._ranges else 0, size=self.size,
-                known=self.reply, timeout=self.policy.timeout, on_open=self.on_open,
+                known=self.reply, timeout=self.policy.timeout, compressed=self.compressed, on_open=self.on_open,
             ) as given:  # fmt: skip
                 self.reply = given.reply
                 if given.body is None:

@@ -13,21 +13,7 @@ from dataclasses import dataclass
 
 from pyrunenv.errors import Conflict
 from pyrunenv.lock.answers import Refusal, Resolution
-
-
-@dataclass(frozen=True)
-class Root:
-    """One requirement of the config; ``position`` tells two equal ones apart."""
-
-    position: int
-    requirement: str
-    name: str
-    asked: str = ""
-    """What the resolver is asked for in its place."""
-
-    @property
-    def question(self) -> str:
-        return self.asked or self.requirement
+from pyrunenv.lock.roots import Root
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from pyrunenv.config.merge import root_name
@@ -14,7 +13,7 @@ from pyrunenv.errors import BuildFailed, LockError, SourceError
 from pyrunenv.lock.answers import Refusal, Resolution, ResolvedPackage
 from pyrunenv.lock.catalogue import offer, pinned_version
 from pyrunenv.lock.entries import NO_DEPS_GROUP, locked_packages
-from pyrunenv.lock.grouping import Group, Grouping, Preferences, Root, form_groups
+from pyrunenv.lock.grouping import Group, Grouping, Preferences, form_groups
 from pyrunenv.lock.inputs import combined, lock_inputs
 from pyrunenv.lock.missing import Missing, explain
 from pyrunenv.lock.missing import error as missing_error
@@ -27,9 +26,10 @@ from pyrunenv.lock.model import (
     MissingRoot,
 )
 from pyrunenv.lock.resolver import Resolver
+from pyrunenv.lock.roots import Root, wanted_roots
 from pyrunenv.lock.sources import Sources, is_source
 from pyrunenv.lock.vcs import without_login
-from pyrunenv.platforms import Platform, marker_environment
+from pyrunenv.platforms import Platform
 
 if TYPE_CHECKING:
     from pyrunenv.config.schema import TargetConfig
@@ -127,19 +127,8 @@ class Locker:
         return candidate
 
     def _roots(self) -> tuple[list[Root], dict[Root, Refusal]]:
-        """The roots that the target's markers let in, without the skipped ones; and sources that tell no metadata."""
-        environment = marker_environment(self.platform, self.python_version)
-        roots = []
-        for position, requirement in enumerate(self.config.dependencies):
-            name = root_name(requirement) or requirement
-            if name in self.config.skip:
-                continue
-            try:
-                marker = Requirement(requirement).marker
-            except InvalidRequirement:
-                marker = None  # a bare git URL, which cannot carry one
-            if marker is None or marker.evaluate({**environment, "extra": ""}):
-                roots.append(Root(position, requirement, name))
+        """The roots that the target wants, and those among them whose source tells no metadata."""
+        roots = wanted_roots(self.config, self.platform, self.python_version)
         unreadable = {}
         for at, root in enumerate(roots):
             placed = self.sources.direct(root) if is_source(root.requirement) else root

@@ -107,6 +107,8 @@ class LockRun:
     """Without it locks are only given back, for :func:`write_lock`."""
     on_chosen: Callable[[Target, LockedInterpreter], object] = lambda *_: None
     """Called, in some thread, as soon as a target's interpreter is known."""
+    on_resolving: Callable[[Target], object] = lambda _: None
+    """Called, in some thread, when a target is going to be resolved."""
     on_locked: Callable[[LockedTarget], object] = lambda _: None
     """Called, in some thread, as soon as a target has its lock."""
 
@@ -151,6 +153,7 @@ class LockRun:
             return LockedTarget(target, previous, made=False), Outcome(previous)
         if self.locked or self.fetcher.offline:
             raise stale(target, previous, inputs)
+        self.on_resolving(target)
         started = time.monotonic()
         outcome = self.locker(target, target.config, gate, previous).lock()
         if outcome.lock is None:

@@ -18,9 +18,9 @@ from pyrunenv import platforms
 from pyrunenv.errors import BuildFailed, PyrunenvError, SourceError
 from pyrunenv.lock.answers import Refusal, root_file_name
 from pyrunenv.lock.catalogue import offer_of, project_files
-from pyrunenv.lock.grouping import Root
 from pyrunenv.lock.model import Floors, LockedBuild, LockedSource, LockedWheel
 from pyrunenv.lock.resolver import Resolver
+from pyrunenv.lock.roots import Root
 from pyrunenv.lock.shelf import Candidate, Shelf, name_and_version
 from pyrunenv.lock.vcs import git_source, with_commit
 from pyrunenv.secrets import strip_credentials
@@ -40,6 +40,13 @@ if TYPE_CHECKING:
 PACKAGE_ROOT = "{packageRoot}"
 """Stands in a config for the environment's folder."""
 _ARCHIVE = re.compile(r"\.(tar\.gz|tgz|tar\.bz2|tar\.xz|zip)$")
+
+
+def forced_names(config: TargetConfig) -> frozenset[str]:
+    """Return names that must be built although they have wheels: by policy, or because their source lies in a folder."""
+    listed = (*config.resolution.force_no_binary_list, *config.force_source)
+    folders = (name for name, build in config.build_wheel.items() if build.source_dir)
+    return frozenset(canonicalize_name(name) for name in (*listed, *folders)) - config.skip.keys()
 
 
 @dataclass
@@ -74,10 +81,8 @@ class Sources:
 
     @cached_property
     def forced(self) -> frozenset[str]:
-        """Names that must be built although they have wheels: by policy, or because their source lies in a folder."""
-        listed = (*self.config.resolution.force_no_binary_list, *self.config.force_source)
-        folders = (name for name, build in self.config.build_wheel.items() if build.source_dir)
-        return frozenset(canonicalize_name(name) for name in (*listed, *folders)) - self.config.skip.keys()
+        """See :func:`forced_names`."""
+        return forced_names(self.config)
 
     def may_build(self, name: str) -> bool:
         """Whether policy lets what has no wheel be built."""

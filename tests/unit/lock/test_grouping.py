@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from pyrunenv.errors import Conflict
 from pyrunenv.lock.answers import Refusal, Resolution, ResolvedPackage
-from pyrunenv.lock.grouping import Grouping, Root, form_groups
+from pyrunenv.lock.grouping import Grouping, form_groups
+from pyrunenv.lock.roots import Root
 
 
 def make_roots(names: Sequence[str]) -> list[Root]:
