@@ -188,23 +188,29 @@ class Exchange:
         with self._changed:
             self._changed.wait_for(lambda: self._asked or self._over, seconds)
 
-    def read(self, size: int, /) -> bytes:
-        """Return what came, about ``size`` bytes where they come soon, and nothing at the end.
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Put what came into ``buffer``, as much as comes soon; returns how many bytes, 0 at the end.
 
         Raises Problem, after all that came before it.
         """
         with self._changed:
-            self._wanted = size
+            self._wanted = len(buffer)
             until = time.monotonic() + _LINGER
-            while not self._over and self._size < size and not (self._size and time.monotonic() >= until):
+            while not self._over and self._size < self._wanted and not (self._size and time.monotonic() >= until):
                 self._wait()
             if not self._size and self._problem is not None:
                 raise self._problem
-            held, self._held, self._size = self._held, deque(), 0
+            pieces = self._take(len(buffer))
             paused, self._paused = self._paused, False
+            if paused:
+                self._heard = time.monotonic()
         if paused:
             self._call(self._go_on)
-        return b"".join(held)
+        count = 0
+        for piece in pieces:
+            buffer[count : count + len(piece)] = piece
+            count += len(piece)
+        return count
 
     def shutdown(self) -> None:
         """End the exchange, from any thread; who waits for it gets a Problem."""
@@ -235,6 +241,19 @@ class Exchange:
             self._end(Problem(f"no byte came for {self._timeout:g} s", again=True))
         else:
             self._changed.wait(_LINGER)
+
+    def _take(self, size: int) -> list[bytes]:
+        """Take pieces of ``size`` bytes in all from what is held, or all of them."""
+        taken: list[bytes] = []
+        while size and self._held:
+            piece = self._held.popleft()
+            if len(piece) > size:
+                self._held.appendleft(piece[size:])
+                piece = piece[:size]
+            taken.append(piece)
+            size -= len(piece)
+            self._size -= len(piece)
+        return taken
 
     def _end(self, problem: Problem | None) -> None:
         if not self._over:

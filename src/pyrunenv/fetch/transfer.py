@@ -7,7 +7,6 @@ import os
 import random
 import re
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -29,11 +28,8 @@ from pyrunenv.uncached import Uncached
 if TYPE_CHECKING:
     from pyrunenv.fetch.client import Client
 
-# Small enough that a bar moves on a slow line; where the last piece took less than so many seconds, so large that the
-# interpreter's lock is seldom taken: with 16 connections that saves a quarter of the processor's time in user mode.
-_CHUNK, _LARGE_CHUNK, _QUICKLY = 256 << 10, 1 << 20, 0.1
-# After a cut: what comes before the next cut must not be lost with a large read that did not fill.
-_CAREFUL_CHUNK = 16 << 10
+# Bytes that are read, hashed and written at once.
+_AT_ONCE = 1 << 20
 _HEAD = 512
 _LONGEST_BACKOFF = 30.0
 
@@ -41,7 +37,7 @@ _LONGEST_BACKOFF = 30.0
 class Readable(Protocol):
     """What bytes come from."""
 
-    def read(self, size: int, /) -> bytes: ...
+    def readinto(self, buffer: memoryview, /) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -102,7 +98,6 @@ class Transfer:
         self._pieces = False
         self._ranges = not self.compressed
         self._expected: int | None = None
-        self._chunk = _CHUNK
 
     @property
     def digest(self) -> str:
@@ -139,12 +134,14 @@ class Transfer:
             return False
         with self.cache.guarded("read", self.path):
             try:
-                stream = self.path.open("rb")
+                stream = FileIO(self.path)
             except FileNotFoundError:
                 return False
             with stream:
-                while (chunk := stream.read(_CHUNK)) and self.received <= (self.size or self.received):
+                for chunk in self._pieces_of(stream):
                     self._count(chunk)
+                    if self.size is not None and self.received > self.size:
+                        break
         if self.digest == self.sha256:
             return True
         if self.size is not None and self.received >= self.size:
@@ -165,7 +162,6 @@ class Transfer:
             if self.stopped.is_set():
                 raise Problem("downloading was stopped", again=False) from None
             self._failures = 1 if self._progressed() else self._failures + 1
-            self._chunk = _CAREFUL_CHUNK
             raise
 
     def _progressed(self) -> bool:
@@ -187,7 +183,7 @@ class Transfer:
     def _from_file(self) -> None:
         self._restart()
         try:
-            source = file_path(self.url).open("rb")
+            source = FileIO(file_path(self.url))
         except OSError as error:
             raise Problem((error.strerror or str(error)).lower(), again=False) from error
         with source:
@@ -230,7 +226,7 @@ class Transfer:
         wrong = self.size is not None and expected not in (None, self.size)
         with self._open() as part:
             out = Uncached(part.fileno())
-            for chunk in self._pieces_of(source, _HEAD if wrong else self._chunk):
+            for chunk in self._pieces_of(source):
                 self._count(chunk)
                 if wrong:
                     raise self._mismatch(f"size: expected {self.size} bytes, the server has {expected}")
@@ -242,15 +238,11 @@ class Transfer:
         if self.stopped.is_set():
             raise Problem("downloading was stopped", again=False)
 
-    def _pieces_of(self, source: Readable, size: int) -> Iterator[bytes]:
-        """Yield what comes, until we are told to stop."""
-        began = time.monotonic()
-        while not self.stopped.is_set() and (chunk := source.read(size)):
-            yield chunk
-            now = time.monotonic()
-            if size >= _CHUNK:
-                size = _LARGE_CHUNK if now - began < _QUICKLY else _CHUNK
-            began = now
+    def _pieces_of(self, source: Readable) -> Iterator[memoryview]:
+        """Yield what comes, until we are told to stop. Each piece is good until the next is asked for."""
+        buffer = memoryview(bytearray(min(_AT_ONCE, self.size or _AT_ONCE)))
+        while not self.stopped.is_set() and (count := source.readinto(buffer)):
+            yield buffer[:count]
 
     def _open(self) -> FileIO:
         with self.cache.guarded("write", self.path):
@@ -260,16 +252,16 @@ class Transfer:
             out.truncate()
             return out
 
-    def _write(self, out: Uncached, chunk: bytes) -> None:
+    def _write(self, out: Uncached, chunk: memoryview) -> None:
         with self.cache.guarded("write", self.path):
             out.write(chunk)
 
-    def _count(self, chunk: bytes) -> None:
+    def _count(self, chunk: memoryview) -> None:
         self._hash.update(chunk)
         self.received += len(chunk)
         self.on_bytes(len(chunk))
         if len(self._head) < _HEAD:
-            self._head += chunk[: _HEAD - len(self._head)]
+            self._head += bytes(chunk[: _HEAD - len(self._head)])
 
     def _finish(self) -> None:
         """Compare what came with what was promised. Raises DigestMismatch; pieces that do not fit are fetched whole."""
