@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from pyrunenv.fetch.client import Client, Exchange
+from pyrunenv.fetch.client import Client
+from pyrunenv.fetch.exchange import Exchange
 from pyrunenv.fetch.problem import Problem
 from pyrunenv.fetch.reasons import from_status
 from pyrunenv.fetch.transfer import Readable, Reply

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import certifi
-
 from pyrunenv import secrets
 from pyrunenv.errors import FetchError
 
@@ -20,6 +18,8 @@ def trusted(env: Mapping[str, str] = os.environ) -> tuple[Path, str]:
     for variable in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"):
         if env.get(variable):
             return Path(env[variable]), variable
+    import certifi
+
     return Path(certifi.where()), ""
 
 
