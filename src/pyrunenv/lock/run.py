@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from pyrunenv.lock.missing import Missing
     from pyrunenv.lock.resolver import Resolver
     from pyrunenv.lock.sources import Sources
+    from pyrunenv.wheels.headers import Headers
+    from pyrunenv.wheels.workshop import Workshop
 
 log = logging.getLogger(__name__)
 
@@ -207,15 +209,23 @@ class LockRun:
         previous: Lock | None,
     ) -> Sources:  # fmt: skip
         from pyrunenv.lock.sources import Sources, tools_of
-        from pyrunenv.wheels.interpreters import target_headers, workshop
+
+        def open_workshop() -> Workshop:
+            from pyrunenv.wheels.interpreters import workshop
+
+            return workshop(config, environment.python_version, self.cache, self.fetcher)
+
+        def headers() -> Headers:
+            from pyrunenv.wheels.interpreters import target_headers
+
+            version = environment.python_version
+            return target_headers(interpreter, target.platform, config, version, self.cache, self.fetcher)
 
         environment = target.environment
         kept = {} if self.upgrade and self.upgrade.everything else tools_of(previous)
         return Sources(
             config, target.platform, environment.python_version, environment.folder, resolver,
-            workshop(config, environment.python_version, self.cache, self.fetcher), self.fetcher, gate,
-            lambda: target_headers(interpreter, target.platform, config, environment.python_version, self.cache, self.fetcher),
-            kept,
+            open_workshop, self.fetcher, gate, headers, kept,
         )  # fmt: skip
 
 

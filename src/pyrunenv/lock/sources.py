@@ -25,7 +25,6 @@ from pyrunenv.lock.shelf import Candidate, Shelf, name_and_version
 from pyrunenv.lock.vcs import git_source, with_commit
 from pyrunenv.secrets import strip_credentials
 from pyrunenv.wheels.source import folder_digest
-from pyrunenv.wheels.workshop import RECIPE, BuildSettings, Order, Workshop
 
 if TYPE_CHECKING:
     from pypi_simple import DistributionPackage
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from pyrunenv.lock.model import Lock
     from pyrunenv.platforms import Platform
     from pyrunenv.wheels.headers import Headers
+    from pyrunenv.wheels.workshop import BuildSettings, Order, Workshop
 
 PACKAGE_ROOT = "{packageRoot}"
 """Stands in a config for the environment's folder."""
@@ -53,6 +53,8 @@ def forced_names(config: TargetConfig) -> frozenset[str]:
 class Sources:
     """The sources of one target. ``resolver`` is the target's, ``headers`` gives those of its interpreter.
 
+    Where nothing is built from source the workshop is never opened, and what it takes is not loaded.
+
     ``base`` is the environment's folder. Safe for the threads of one run.
     """
 
@@ -61,7 +63,7 @@ class Sources:
     python_version: str
     base: Path
     resolver: Resolver
-    workshop: Workshop
+    open_workshop: Callable[[], Workshop]
     fetcher: Fetcher
     gate: Gate
     headers: Callable[[], Headers]
@@ -78,6 +80,11 @@ class Sources:
         self.broken: dict[str, PyrunenvError] = {}
         """Why a folder tells no metadata, by the name that the config gives it."""
         self._planning = threading.RLock()
+
+    @cached_property
+    def workshop(self) -> Workshop:
+        """Where things are built."""
+        return self.open_workshop()
 
     @cached_property
     def forced(self) -> frozenset[str]:
@@ -140,6 +147,8 @@ class Sources:
 
     def order(self, candidate: Candidate) -> Order:
         """What the workshop is asked to build."""
+        from pyrunenv.wheels.workshop import Order
+
         floors = Floors(self.config.floors.glibc, self.config.floors.macos)
         settings = settings_of(self.config.build_wheel.get(candidate.name), self.base)
         return Order(candidate.name, candidate.version, candidate.source, self.platform, self.python_version, floors,
@@ -147,6 +156,8 @@ class Sources:
 
     @property
     def _scope(self) -> list[object]:
+        from pyrunenv.wheels.workshop import RECIPE
+
         settings = [
             [n, settings_of(b, self.base).digest(self.base)] for n, b in sorted(self.config.build_wheel.items())
         ]
@@ -265,6 +276,8 @@ def is_source(requirement: str) -> bool:
 
 def settings_of(build: BuildWheel | None, base: Path) -> BuildSettings:
     """What the config says of a build, with ``{packageRoot}`` replaced; raises SourceError for a patch that is not there."""
+    from pyrunenv.wheels.workshop import BuildSettings
+
     if build is None:
         return BuildSettings()
 
