@@ -231,13 +231,13 @@ class TargetBuild:
     @of_target
     def _build_wheels(self) -> Lock:
         """Build what has no wheel, with the interpreter's own headers; returns the lock with all wheels."""
+        lock, target, run = self.locked.lock, self.target, self.run
+        if not lock.to_build:
+            return lock
         from pyrunenv.built import built_lock
         from pyrunenv.wheels.headers import headers_of
         from pyrunenv.wheels.interpreters import workshop
 
-        lock, target, run = self.locked.lock, self.target, self.run
-        if not lock.to_build:
-            return lock
         prepared = self._prepared.result()
         run.check_running()
         run.reporter.step(target, "wheels")

@@ -125,6 +125,8 @@ def run(arguments: Sequence[str]) -> int:
     # Many connections begin at once, and name servers drop bursts: glibc would wait 5 s before it asks again
     # (resolv.conf(5)). It reads this at the first look-up; the resolver's processes inherit it.
     os.environ.setdefault("RES_OPTIONS", "timeout:1 attempts:5")
+    # What else is installed beside us must not change how configurations are read; and looking for it takes 15 ms.
+    os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
     try:
         form, words = _take_log_format(arguments)
         _choose_log_format(os.environ.get(LOG_FORMAT) or "text" if form is None else form)
