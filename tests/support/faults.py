@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -142,6 +143,19 @@ class Html(Fault):
 
     def reply(self, exchange: Exchange) -> None:
         exchange.send(200, self.page, {"Content-Type": self.content_type})
+
+
+@dataclass(frozen=True)
+class Gzipped(Fault):
+    """The right bytes, encoded on the way, whether that was asked for or not; ``cut`` ends them after so many."""
+
+    cut: int | None = None
+
+    def reply(self, exchange: Exchange) -> None:
+        encoded = gzip.compress(exchange.body)
+        exchange.send(200, encoded[: self.cut], {"Content-Encoding": "gzip", "Content-Length": str(len(encoded))})
+        if self.cut is not None:
+            raise Cut
 
 
 @dataclass(frozen=True)

@@ -99,6 +99,8 @@ class IndexServer:
         self._lock = threading.Lock()
         self._faults: dict[str, deque[Fault]] = {}
         self._always: dict[str, Fault] = {}
+        self.connected = 0
+        """How many connections were made."""
         self._connections: set[socket.socket] = set()
         self._server: ThreadingHTTPServer | None = None
         self._thread: threading.Thread | None = None
@@ -202,6 +204,10 @@ class _Server(ThreadingHTTPServer):
         if self._context:
             self._context.load_cert_chain(TLS / "localhost.pem")
 
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self.index.connected += 1
+        super().process_request(request, client_address)
+
     def finish_request(self, request: Any, client_address: Any) -> None:
         # In the connection's own thread: a client that breaks off its handshake must not stop the server.
         self.index.track(request, True)
@@ -272,10 +278,6 @@ class Exchange(BaseHTTPRequestHandler):
 
 
 class _Handler(Exchange):
-    def setup(self) -> None:
-        super().setup()
-        self.server.index.track(self.connection, True)  # type: ignore[attr-defined]
-
     def do_GET(self) -> None:
         index = self.index
         path = urlsplit(self.path).path

@@ -69,13 +69,13 @@ class Client:
         """
         login: Login | None = None
         for _ in range(_MOST_REDIRECTS + 1):
-            login = self._credentials.find(url) or login
             try:
+                login = self._credentials.find(url) or login
                 request = self._request(strip_credentials(url), headers, login, timeout)
-                if compressed:
-                    request.setopt(pycurl.ACCEPT_ENCODING, "")  # whatever libcurl can decode
             except ValueError as error:
                 raise Problem(f"its address is not valid: {error}", again=False) from error
+            if compressed:
+                request.setopt(pycurl.ACCEPT_ENCODING, "")  # whatever libcurl can decode
             exchange = Exchange(request, timeout, self._loop)
             try:
                 on_open(exchange)
@@ -134,8 +134,12 @@ def _encoded(url: str) -> str:
 
 def _redirected(url: str, target: str) -> str:
     """Follow a redirect, to http and https alone: no server may name a file of this machine."""
-    joined = urljoin(url, target)
-    if urlsplit(joined).scheme not in _PORTS:
+    try:
+        joined = urljoin(url, target)
+        known = urlsplit(joined).scheme in _PORTS
+    except ValueError:
+        known = False
+    if not known:
         raise Problem(f"a redirect leads to `{target}`, which is neither http nor https", again=False)
     return joined
 
