@@ -46,6 +46,7 @@ class Ahead:
         self._fetcher = fetcher
         self._pool = Pool(_PAGES_AT_ONCE, "ahead")
         self._lock = threading.Lock()
+        self._stopped = False
         self._wheels: dict[tuple[str, Version], Future[list[dict[str, Any]]]] = {}
 
     def begin(self, target: Target) -> None:
@@ -65,9 +66,12 @@ class Ahead:
 
     def stop(self) -> None:
         """Look for no further wheels; downloads that were begun go on until the fetcher is stopped."""
+        self._stopped = True
         self._pool.close(patience=0)
 
     def _begin(self, target: Target, page: str, version: Version) -> None:
+        if self._stopped:
+            return
         try:
             wheel = _fitting(self._wheels_of(page, version), target)
             if wheel is not None:
