@@ -27,13 +27,26 @@ class Fault:
 
 @dataclass(frozen=True)
 class Status(Fault):
-    """A status and no file: ``Status(503)``, ``Status(429, {"Retry-After": "1"})``."""
+    """A status and no file: ``Status(503)``, ``Status(429, {"Retry-After": "1"})``; after so many seconds."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
+    after: float = 0.0
 
     def reply(self, exchange: Exchange) -> None:
+        time.sleep(self.after)
         exchange.send(self.status, b"out of order\n", {"Content-Type": "text/plain", **self.headers})
+
+
+@dataclass(frozen=True)
+class Raw(Fault):
+    """These bytes, whatever they are, and the end of the connection."""
+
+    reply_bytes: bytes = b""
+
+    def reply(self, exchange: Exchange) -> None:
+        exchange.wfile.write(self.reply_bytes)
+        raise Cut
 
 
 @dataclass(frozen=True)
@@ -147,12 +160,18 @@ class Html(Fault):
 
 @dataclass(frozen=True)
 class Gzipped(Fault):
-    """The right bytes, encoded on the way, whether that was asked for or not; ``cut`` ends them after so many."""
+    """The right bytes, encoded on the way, whether that was asked for or not.
+
+    ``cut`` ends them after so many, ``damaged`` changes what stands near the end.
+    """
 
     cut: int | None = None
+    damaged: bool = False
 
     def reply(self, exchange: Exchange) -> None:
         encoded = gzip.compress(exchange.body)
+        if self.damaged:
+            encoded = encoded[:-300] + b"\xff" * 200 + encoded[-100:]
         exchange.send(200, encoded[: self.cut], {"Content-Encoding": "gzip", "Content-Length": str(len(encoded))})
         if self.cut is not None:
             raise Cut

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import metadata
 from typing import Any
@@ -18,7 +18,7 @@ from urllib.parse import quote, urljoin, urlsplit
 import pycurl
 
 from pyrunenv.fetch import credentials as logins
-from pyrunenv.fetch.credentials import Credentials, Login
+from pyrunenv.fetch.credentials import SCHEMES, Credentials, Login, origin_of
 from pyrunenv.fetch.exchange import Exchange
 from pyrunenv.fetch.loop import Loop
 from pyrunenv.fetch.problem import Problem
@@ -33,7 +33,8 @@ _BUFFER = 512 << 10
 _AHEAD, _ADDRESS_AGE = 2.0, 600
 # What a URL may hold as it is; the rest is encoded (RFC 3986, 2.2 and 2.3).
 _AS_IS = "!#$%&'()*+,/:;=?@[]~"
-_PORTS = {"http": 80, "https": 443}
+# https://curl.se/libcurl/c/CURLOPT_SUPPRESS_CONNECT_HEADERS.html, for which pycurl has no name.
+_SUPPRESS_CONNECT_HEADERS = 265
 
 
 class Client:
@@ -59,13 +60,12 @@ class Client:
 
     @contextmanager
     def get(
-        self, url: str, headers: Mapping[str, str], *, timeout: float, compressed: bool = False,
-        on_open: Callable[[Exchange | None], None],
-    ) -> Iterator[Exchange]:  # fmt: skip
+        self, url: str, headers: Mapping[str, str], *, timeout: float, compressed: bool = False
+    ) -> Iterator[Exchange]:
         """Ask for a URL, follow its redirects, and give the exchange that has the reply's headers.
 
         ``timeout`` is in seconds without a byte. The body may travel ``compressed``; else its bytes are those of the file.
-        ``on_open`` is given what can be shut down meanwhile, and None in the end. Raises Problem.
+        Raises Problem.
         """
         login: Login | None = None
         for _ in range(_MOST_REDIRECTS + 1):
@@ -78,7 +78,6 @@ class Client:
                 request.setopt(pycurl.ACCEPT_ENCODING, "")  # whatever libcurl can decode
             exchange = Exchange(request, timeout, self._loop)
             try:
-                on_open(exchange)
                 self._let_first_go_ahead(url, exchange)
                 exchange.begin()
                 target = exchange.wait()
@@ -86,10 +85,9 @@ class Client:
                     yield exchange
                     return
             finally:
-                on_open(None)
                 exchange.close()
             old, url = url, _redirected(url, target)
-            if not _same_origin(old, url):
+            if not _keeps_login(old, url):
                 login = None
         raise Problem(f"there were more than {_MOST_REDIRECTS} redirects", again=False)
 
@@ -102,16 +100,24 @@ class Client:
 
     def _request(self, url: str, headers: Mapping[str, str], login: Login | None, timeout: float) -> Any:
         """Describe a request to libcurl (https://curl.se/libcurl/c/curl_easy_setopt.html)."""
-        sent = {"User-Agent": self._agent, **headers}
+        sent = dict(headers)
         if login is not None:
             pair = f"{login.username}:{login.password}".encode()
             sent["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
         request = pycurl.Curl()
         request.setopt(pycurl.URL, _encoded(url))
+        request.setopt(pycurl.USERAGENT, self._agent)
         request.setopt(pycurl.HTTPHEADER, [f"{name}: {value}".encode("latin-1") for name, value in sent.items()])
         request.setopt(pycurl.PROXY, proxy_for(url))
+        # A proxy's own reply is not the server's; libcurl asks it again where a connection that was kept has gone.
+        request.setopt(_SUPPRESS_CONNECT_HEADERS, True)
         request.setopt(pycurl.NOPROXY, os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or "")
-        request.setopt(pycurl.CAPATH if self._bundle.is_dir() else pycurl.CAINFO, os.fspath(self._bundle))
+        # The others are taken back: libcurl comes with a bundle of its own.
+        folder = self._bundle.is_dir()
+        for option in (pycurl.CAPATH, pycurl.PROXY_CAPATH):
+            request.setopt(option, os.fspath(self._bundle) if folder else None)
+        for option in (pycurl.CAINFO, pycurl.PROXY_CAINFO):
+            request.setopt(option, None if folder else os.fspath(self._bundle))
         request.setopt(pycurl.SSLVERSION, pycurl.SSLVERSION_TLSv1_2)
         request.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
         # One stream a connection: several in one share the window, and the losses, of one.
@@ -126,7 +132,7 @@ class Client:
 def _encoded(url: str) -> str:
     """Return a URL in ASCII, without its fragment."""
     parts = urlsplit(url)
-    if parts.scheme not in _PORTS:
+    if parts.scheme not in SCHEMES:
         raise ValueError(f"`{url}` is neither http nor https")
     host = parts.netloc if parts.netloc.isascii() else parts.netloc.encode("idna").decode()
     return quote(parts._replace(netloc=host, fragment="").geturl(), safe=_AS_IS)
@@ -136,16 +142,17 @@ def _redirected(url: str, target: str) -> str:
     """Follow a redirect, to http and https alone: no server may name a file of this machine."""
     try:
         joined = urljoin(url, target)
-        known = urlsplit(joined).scheme in _PORTS
-    except ValueError:
-        known = False
-    if not known:
+        parts = urlsplit(joined)
+        origin_of(parts)
+    except ValueError as error:
+        raise Problem(f"a redirect leads to `{target}`, which is no address: {error}", again=False) from error
+    if parts.scheme not in SCHEMES:
         raise Problem(f"a redirect leads to `{target}`, which is neither http nor https", again=False)
     return joined
 
 
-def _same_origin(old: str, new: str) -> bool:
-    """Whether two URLs are of one origin, or the second is the first one's with TLS."""
-    before, after = urlsplit(old), urlsplit(new)
-    here, there = ((parts.scheme, parts.port or _PORTS[parts.scheme]) for parts in (before, after))
-    return before.hostname == after.hostname and (here == there or (here, there) == (("http", 80), ("https", 443)))
+def _keeps_login(old: str, new: str) -> bool:
+    """Whether a redirect stays at its origin, or leads from http to the same host's https."""
+    before, after = (origin_of(urlsplit(url)) for url in (old, new))
+    host = urlsplit(new).hostname
+    return before == after or (before, after) == (f"http://{host}:80", f"https://{host}:443")

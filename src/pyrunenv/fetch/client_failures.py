@@ -13,9 +13,12 @@ from pyrunenv.fetch.problem import Problem
 from pyrunenv.fetch.reasons import CONNECT_TIMEOUT, proxy_failed, untrusted
 
 _CUT = (pycurl.E_PARTIAL_FILE, pycurl.E_GOT_NOTHING)
+_NOT_UNDERSTOOD = (
+    pycurl.E_UNSUPPORTED_PROTOCOL, pycurl.E_FTP_WEIRD_SERVER_REPLY, pycurl.E_WRITE_ERROR, pycurl.E_BAD_CONTENT_ENCODING,
+)  # fmt: skip
 # What libcurl says before the reason, of a certificate and of TLS.
 _FRAME = re.compile(r"^(?:SSL certificate problem|SSL|TLS connect error): (?:error:\w+:SSL routines:\w*:)?")
-_NOT_CONNECTED = (pycurl.E_COULDNT_CONNECT, pycurl.E_OPERATION_TIMEDOUT, pycurl.E_COULDNT_RESOLVE_PROXY)
+_NOT_CONNECTED = (pycurl.E_COULDNT_CONNECT, pycurl.E_OPERATION_TIMEDOUT)
 
 
 def from_curl(curl: Any, code: int, message: str, *, timeout: float) -> Problem:
@@ -28,7 +31,7 @@ def from_curl(curl: Any, code: int, message: str, *, timeout: float) -> Problem:
     said = curl.getinfo(pycurl.HTTP_CONNECTCODE)
     if said and said != HTTPStatus.OK:
         return proxy_failed(f"it replied {said}", said)
-    if curl.getinfo(pycurl.USED_PROXY) and code in _NOT_CONNECTED:
+    if code == pycurl.E_COULDNT_RESOLVE_PROXY or (curl.getinfo(pycurl.USED_PROXY) and code in _NOT_CONNECTED):
         return proxy_failed(reason)
     return Problem(reason, again=True)
 
@@ -44,4 +47,6 @@ def _reason(curl: Any, code: int, message: str, timeout: float) -> str:
         return "the connection was cut"
     if number := curl.getinfo(pycurl.OS_ERRNO):
         return os.strerror(number).lower()
-    return f"the connection was cut ({message})"
+    if code in _NOT_UNDERSTOOD:
+        return f"its reply cannot be understood: {message or f'code {code} of libcurl'}"
+    return f"the connection was cut ({message or f'code {code} of libcurl'})"

@@ -23,7 +23,8 @@ from pyrunenv.secrets import strip_credentials
 if TYPE_CHECKING:
     from pyrunenv.config.schema import Registries, TargetConfig
 
-_DEFAULT_PORTS = {"http": 80, "https": 443}
+SCHEMES = {"http": 80, "https": 443}
+"""The default ports of what is asked over the network."""
 # What requests and pip read; uv and Python's own ssl module know SSL_CERT_FILE and SSL_CERT_DIR alone.
 _BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
@@ -66,7 +67,7 @@ class Credentials:
             for registry in named:
                 if registry.login is not None:
                     parts = urlsplit(registry.url)
-                    self._logins[registry.url] = (_origin(parts), parts.path, registry.login)
+                    self._logins[registry.url] = (origin_of(parts), parts.path, registry.login)
         return named
 
     def learn_url(self, url: str) -> None:
@@ -75,17 +76,17 @@ class Credentials:
         parts = urlsplit(bare)
         if (login := _userinfo(urlsplit(url))) is not None:
             with self._lock:
-                self._logins[bare] = (_origin(parts), parts.path, login)
+                self._logins[bare] = (origin_of(parts), parts.path, login)
 
     def find(self, url: str) -> Login | None:
         """Return the login for a URL: its own, that of a registry of its origin (nearest path first), or netrc's."""
         parts = urlsplit(url)
-        if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
+        if parts.scheme not in SCHEMES or not parts.hostname:
             return None
         own = _userinfo(parts)
         if own is not None:
             return own
-        origin = _origin(parts)
+        origin = origin_of(parts)
         with self._lock:
             known = [(path, login) for where, path, login in self._logins.values() if where == origin]
         if known:
@@ -205,8 +206,9 @@ def _userinfo(parts: SplitResult) -> Login | None:
     return Login(unquote(parts.username or ""), unquote(parts.password or ""))
 
 
-def _origin(parts: SplitResult) -> str:
-    return f"{parts.scheme}://{(parts.hostname or '').lower()}:{parts.port or _DEFAULT_PORTS.get(parts.scheme, 0)}"
+def origin_of(parts: SplitResult) -> str:
+    """Return scheme, host and port of a URL. Raises ValueError where its port is none."""
+    return f"{parts.scheme}://{(parts.hostname or '').lower()}:{parts.port or SCHEMES.get(parts.scheme, 0)}"
 
 
 def _shared(one: str, other: str) -> int:

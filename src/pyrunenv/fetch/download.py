@@ -7,7 +7,6 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, wait
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +16,7 @@ from urllib.parse import urlsplit
 from pyrunenv.errors import CacheError, DigestMismatch, FetchError
 from pyrunenv.fetch.cache import Cache
 from pyrunenv.fetch.pool import Pool
+from pyrunenv.fetch.problem import Problem
 from pyrunenv.fetch.urls import file_name
 from pyrunenv.secrets import mask
 
@@ -76,7 +76,6 @@ class Fetcher:
         self._getting_ready = False
         self._pending: dict[str, Future[Path]] = {}
         self._unhashed: dict[str, Future[tuple[str, int]]] = {}
-        self._open: dict[int, Any] = {}
         self._stopped = threading.Event()
 
     def __enter__(self) -> Self:
@@ -99,12 +98,9 @@ class Fetcher:
     def stop(self) -> None:
         """Make every download end at once with a FetchError; to be called when a run is interrupted."""
         self._stopped.set()
-        with self._lock:
-            under_way = list(self._open.values())
-        for raw in under_way:
-            # Wakes a thread that waits for bytes (urllib3 2.3 and later; before that it waits for its time-out).
-            with suppress(Exception):
-                raw.shutdown()
+        with self._connecting:
+            if self._client is not None:
+                self._client.close(patience=0)
 
     def fetch(self, download: Download) -> Path:
         """Return the blob of one file, downloaded if need be. Raises FetchError, DigestMismatch or CacheError."""
@@ -187,8 +183,7 @@ class Fetcher:
         from pyrunenv.fetch.transfer import Policy, Transfer
 
         return Transfer(
-            url, name or file_name(url), path, self.cache, self._get_client, Policy(*self._patience), self._stopped,
-            on_open=self._note_open, **more,
+            url, name or file_name(url), path, self.cache, self._get_client, Policy(*self._patience), self._stopped, **more
         )  # fmt: skip
 
     def cancelled(self) -> bool:
@@ -248,25 +243,20 @@ class Fetcher:
     def _get_ready(self) -> None:
         """Load the HTTP client beside what needs none: that takes 0.1 s, for which later downloads would wait."""
         with self._lock:
-            if self.offline or self._getting_ready:
+            if self.offline or self._getting_ready or self.cancelled():
                 return
             self._getting_ready = True
         self._pool.submit(self._get_client)
 
     def _get_client(self) -> Client:
         with self._connecting:
+            if self._stopped.is_set():
+                raise Problem("downloading was stopped", again=False)
             if self._client is None:
                 from pyrunenv.fetch.client import Client
 
                 self._client = Client(self._credentials)
             return self._client
-
-    def _note_open(self, raw: Any) -> None:
-        with self._lock:
-            if raw is None:
-                self._open.pop(threading.get_ident(), None)
-            else:
-                self._open[threading.get_ident()] = raw
 
 
 def _distinct(downloads: Iterable[Download]) -> list[Download]:

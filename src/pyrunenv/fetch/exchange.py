@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections import deque
@@ -16,6 +17,8 @@ from pyrunenv.fetch.loop import Loop
 from pyrunenv.fetch.problem import Problem
 from pyrunenv.fetch.reasons import CONNECT_TIMEOUT
 
+# The first line of a reply (RFC 9112, 4), as loosely as libcurl reads it.
+_STATUS = re.compile(r"HTTP/[\d.]+\s+(\d{3})(?!\d)")
 _REDIRECTS = (301, 302, 303, 307, 308)
 # Bytes that may wait for a reader before libcurl takes no more.
 _MOST_HELD = 2 << 20
@@ -79,20 +82,19 @@ class Exchange:
             if paused:
                 self._heard = time.monotonic()
         if paused:
-            self._loop.call(self._go_on)
+            self._loop.call(partial(self._loop.resume, self._request))
         count = 0
         for piece in pieces:
             buffer[count : count + len(piece)] = piece
             count += len(piece)
         return count
 
-    def shutdown(self) -> None:
-        """End the exchange, from any thread; who waits for it gets a Problem."""
-        with self._changed:
-            self._end(Problem("the connection was closed", again=False))
-
     def close(self) -> None:
-        """Let go of the connection; one that is not through is cut."""
+        """Let go of the connection, one that is not through is cut; and of what nobody read."""
+        with self._changed:
+            self._end(None)
+            self._held.clear()
+            self._size = 0
         with suppress(Problem):  # who closed the loop has closed this
             self._loop.call(partial(self._loop.drop, self._request))
 
@@ -128,10 +130,6 @@ class Exchange:
             self._over, self._problem = True, problem
             self._changed.notify_all()
 
-    def _go_on(self) -> None:
-        if not self._over:
-            self._request.pause(pycurl.PAUSE_CONT)
-
     def _on_connected(self, *_: object) -> int:
         with self._changed:
             self._heard, self._asked = time.monotonic(), True
@@ -139,16 +137,16 @@ class Exchange:
         return int(pycurl.PREREQFUNC_OK)
 
     def _on_header(self, line: bytes) -> None:
-        if not self._asked:  # a proxy's own reply
-            return
         text = line.decode("latin-1").strip()
         name, colon, value = text.partition(":")
         with self._changed:
             self._heard = time.monotonic()
-            if text.startswith("HTTP/"):
-                self.status = int(text.split(" ")[1])
+            if self._complete:  # trailers
+                return
+            if found := _STATUS.match(text):
+                self.status = int(found[1])
                 self.headers = {}
-            elif colon and not self._complete:
+            elif colon:
                 self.headers[name.title()] = value.strip()
             elif not text and self.status >= 200:
                 self._complete = True
@@ -156,6 +154,8 @@ class Exchange:
 
     def _on_body(self, data: bytes) -> int | None:
         with self._changed:
+            if self._over:
+                return 0  # nobody reads on: not what libcurl takes for success
             if self._size >= _MOST_HELD:
                 self._paused = True
                 return int(pycurl.WRITEFUNC_PAUSE)

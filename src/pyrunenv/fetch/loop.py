@@ -17,6 +17,7 @@ from pyrunenv.fetch.problem import Problem
 
 Ended = Callable[[tuple[int, str] | None], object]
 """What hears how a request ended: well, or with a code of libcurl and its words."""
+_CLOSED = (pycurl.E_ABORTED_BY_CALLBACK, "the client was closed")
 
 
 class Loop:
@@ -56,8 +57,20 @@ class Loop:
 
     def begin(self, request: Any, ended: Ended) -> None:
         """Send a request of libcurl's."""
+        if self._closed:
+            ended(_CLOSED)
+            return
         self._requests[request] = ended
         self._multi.add_handle(request)
+
+    def resume(self, request: Any) -> None:
+        """Go on with a request that was paused. What libcurl kept of its body is decoded now, and may be wrong."""
+        if request not in self._requests:
+            return
+        try:
+            request.pause(pycurl.PAUSE_CONT)
+        except pycurl.error as error:
+            self._through(request, (error.args[0], request.errstr() or error.args[1]))
 
     def drop(self, request: Any) -> None:
         """Forget a request; one that is not through is cut."""
@@ -78,7 +91,7 @@ class Loop:
                 self._closed = True
             self._do_calls()
             for request, ended in list(self._requests.items()):
-                ended((pycurl.E_ABORTED_BY_CALLBACK, "the client was closed"))
+                ended(_CLOSED)
                 self.drop(request)
             self._multi.close()
             self._selector.close()
@@ -110,8 +123,11 @@ class Loop:
         while more:
             more, well, failed = self._multi.info_read()
             for request, how in [*((each, None) for each in well), *((each, tuple(how)) for each, *how in failed)]:
-                self._multi.remove_handle(request)
-                self._requests.pop(request)(how)
+                self._through(request, how)
+
+    def _through(self, request: Any, how: tuple[int, str] | None) -> None:
+        self._multi.remove_handle(request)
+        self._requests.pop(request)(how)
 
     def _watch(self, what: int, descriptor: int, *_: object) -> None:
         """Wait for what libcurl says."""

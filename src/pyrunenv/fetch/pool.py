@@ -21,9 +21,10 @@ class Pool:
         self._threads: list[threading.Thread] = []
         self._idle = threading.Semaphore(0)
         self._lock = threading.Lock()
+        self._closed = False
 
     def submit(self, work: Callable[[], _T]) -> Future[_T]:
-        """Run ``work`` in a thread, after what was submitted before."""
+        """Run ``work`` in a thread, after what was submitted before. Raises RuntimeError where the pool was closed."""
         future: Future[_T] = Future()
 
         def job() -> None:
@@ -37,6 +38,8 @@ class Pool:
                 future.set_result(result)
 
         with self._lock:
+            if self._closed:
+                raise RuntimeError("the pool was closed")
             self._jobs.put(job)
             if not self._idle.acquire(blocking=False) and len(self._threads) < self._size:
                 thread = threading.Thread(target=self._serve, name=f"{self._name}-{len(self._threads)}", daemon=True)
@@ -46,6 +49,8 @@ class Pool:
 
     def close(self, patience: float) -> None:
         """End the threads after their present work; wait for them for ``patience`` seconds at most in all."""
+        with self._lock:
+            self._closed = True
         for _ in self._threads:
             self._jobs.put(None)
         for thread in self._threads:

@@ -46,10 +46,10 @@ def retry_after(value: str | None, now: datetime | None = None) -> float | None:
         seconds = float(value)
     except ValueError:
         try:
-            moment = parsedate_to_datetime(value)
-        except ValueError:
+            moment = parsedate_to_datetime(value).astimezone(UTC)
+        except (ValueError, OverflowError):
             return None
-        seconds = (moment.astimezone(UTC) - (now or datetime.now(UTC))).total_seconds()
+        seconds = (moment - (now or datetime.now(UTC))).total_seconds()
     if seconds != seconds:
         return None
     return min(max(seconds, 0.0), LONGEST_WAIT)

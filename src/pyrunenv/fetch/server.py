@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -14,7 +14,9 @@ from pyrunenv.fetch.problem import Problem
 from pyrunenv.fetch.reasons import from_status
 from pyrunenv.fetch.transfer import Readable, Reply
 
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+# Larger than any file is what has more digits.
+_LENGTH = re.compile(r"\d{1,18}")
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
 
 
 class OtherRange(Problem):
@@ -41,19 +43,19 @@ class Answer:
 @contextmanager
 def answer(
     client: Client, url: str, headers: Mapping[str, str], *, offset: int, size: int | None, known: Reply,
-    timeout: float, compressed: bool, on_open: Callable[[Exchange | None], None],
+    timeout: float, compressed: bool,
 ) -> Iterator[Answer]:  # fmt: skip
     """Ask for a file; where ``offset`` is not 0 for what follows, if the file is still the ``known`` one.
 
-    ``size`` is what the file must have, where that is known. ``on_open`` is given what can be shut down meanwhile, and None
-    in the end. What travels ``compressed`` has no size that could be known. Raises Problem, for what happens to the connection in the block too.
+    ``size`` is what the file must have, where that is known. What travels ``compressed`` has no size that could be known.
+    Raises Problem, for what happens to the connection in the block too.
     """
     asked = dict(headers) if compressed else {"Accept-Encoding": "identity", **headers}
     if offset:
         asked["Range"] = f"bytes={offset}-"
         if known.validator:
             asked["If-Range"] = known.validator
-    with client.get(url, asked, timeout=timeout, compressed=compressed, on_open=on_open) as exchange:
+    with client.get(url, asked, timeout=timeout, compressed=compressed) as exchange:
         yield _understood(exchange, offset, size, conditional=bool(headers))
 
 
@@ -71,7 +73,12 @@ def _understood(exchange: Exchange, offset: int, size: int | None, *, conditiona
         raise OtherRange
     if status != 200:
         raise from_status(status, headers)
-    length = headers.get("Content-Length", "")
     html = headers.get("Content-Type", "").lower().startswith("text/html")
-    encoded = headers.get("Content-Encoding", "identity") != "identity"
-    return Answer(reply, exchange, int(length) if length.isdigit() and not encoded else None, html=html)
+    return Answer(reply, exchange, _length(headers), html=html)
+
+
+def _length(headers: Mapping[str, str]) -> int | None:
+    """The size of a file that a reply brings whole, if that is what its Content-Length tells (RFC 9112, 6.3)."""
+    encoded = headers.get("Content-Encoding", "identity") != "identity" or "Transfer-Encoding" in headers
+    length = headers.get("Content-Length", "")
+    return int(length) if _LENGTH.fullmatch(length) and not encoded else None

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from pyrunenv import secrets
 from pyrunenv.errors import FetchError
+from pyrunenv.fetch.problem import Problem
 
+_PROXY = "correct HTTPS_PROXY or HTTP_PROXY, or unset it"
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 
 
@@ -36,7 +39,8 @@ def hide_proxy_passwords() -> None:
     """See to it that no message shows the password in a proxy's URL."""
     for name in _PROXIES:
         for variable in (name, name.upper()):
-            secrets.register(urlsplit(os.environ.get(variable, "")).password)
+            with suppress(ValueError):  # no address: see proxy_for
+                secrets.register(urlsplit(os.environ.get(variable, "")).password)
 
 
 def proxy_for(url: str) -> str:
@@ -44,7 +48,13 @@ def proxy_for(url: str) -> str:
     from urllib.request import getproxies, proxy_bypass
 
     parts = urlsplit(url)
-    if proxy_bypass(parts.hostname or ""):
+    if proxy_bypass(parts.netloc.rpartition("@")[2]):
         return ""
     proxies = getproxies()
-    return proxies.get(parts.scheme) or proxies.get("all") or ""
+    proxy = proxies.get(parts.scheme) or proxies.get("all") or ""
+    try:
+        proxy.encode("ascii")
+        _ = urlsplit(proxy if "://" in proxy else f"//{proxy}").port
+    except ValueError as error:
+        raise Problem(f"the proxy's address `{proxy}` is not valid: {error}", again=False, hint=_PROXY) from error
+    return proxy

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from io import FileIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 import tenacity
@@ -85,7 +85,6 @@ class Transfer:
     compressed: bool = False
     headers: Mapping[str, str] = field(default_factory=dict)
     on_bytes: Callable[[int], None] = lambda _: None
-    on_open: Callable[[Any], None] = lambda _: None
 
     def __post_init__(self) -> None:
         self.received = 0
@@ -196,7 +195,7 @@ class Transfer:
         try:
             with answer(
                 self.open_client(), self.url, self.headers, offset=self.received if self._ranges else 0, size=self.size,
-                known=self.reply, timeout=self.policy.timeout, compressed=self.compressed, on_open=self.on_open,
+                known=self.reply, timeout=self.policy.timeout, compressed=self.compressed,
             ) as given:  # fmt: skip
                 self.reply = given.reply
                 if given.body is None:
