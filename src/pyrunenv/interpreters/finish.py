@@ -22,9 +22,11 @@ _NEUTRAL = re.compile(r"/(install|build)(/|$)")  # python-build-standalone's
 _COMMON = {"/usr", "/usr/local", "/opt", "/"}
 
 
-def finish(tree: Tree, layout: Layout, name: str, *, prefixes: Sequence[str], folder: Path) -> None:
-    """Bring a tree into its last form. ``prefixes`` are where it was installed; ``folder`` is for scratch files."""
-    settle_python(tree, layout, name)
+def finish(tree: Tree, layout: Layout, *, prefixes: Sequence[str], folder: Path) -> None:
+    """Bring a tree whose interpreter is settled into its last form.
+
+    ``prefixes`` are where it was installed; ``folder`` is for scratch files.
+    """
     if layout.platform.system == "linux":
         strip_all(tree)
     _scrub(tree, prefixes)

@@ -13,6 +13,8 @@ from pyrunenv.errors import InterpreterError
 from pyrunenv.platforms import Platform
 
 _TOPS = re.compile(r"bin|lib|lib64|include|share|DLLs|Lib|libs|Scripts|tcl|Tools|Doc|python.*\.(exe|dll)", re.ASCII)
+# A file beside them, and not a folder that is named for a version: `3.12.10`.
+_FILE = re.compile(r".*\.[A-Za-z]\w*", re.ASCII)
 
 # What a bundle has no use for: tests, IDLE, Tk with its libraries, NIS (it would bring Kerberos along, and CPython
 # dropped it in 3.13), what was made for the build machine.
@@ -113,7 +115,7 @@ class Root:
         """Return a path below the root; None for the leading folder itself. The first path decides if there is one."""
         top, _, rest = path.partition("/")
         if self._leading is None:
-            self._leading = "" if _TOPS.fullmatch(top) or (not rest and "." in top) else top
+            self._leading = "" if _TOPS.fullmatch(top) or (not rest and _FILE.fullmatch(top)) else top
         if not self._leading:
             return path
         if top != self._leading:

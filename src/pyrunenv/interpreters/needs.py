@@ -20,11 +20,14 @@ _DYNSYM, _VERSIONS_NEEDED, _VERSION_OF_SYMBOL = 11, 0x6FFFFFFE, 0x6FFFFFFF
 _GLIBC = re.compile(rb"GLIBC_(\d+)\.(\d+)(?:\.\d+)?")
 _HIDDEN = 0x8000
 
-_MACHO_64, _UNIVERSAL = b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe"
+MACHO = (b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
+"""How a Mach-O file begins: one for 64 bits, and a universal one."""
 _BUILD_VERSION, _PLATFORM_MACOS, _VERSION_MIN_MACOSX = 0x32, 1, 0x24
 
 
-class _Section(NamedTuple):
+class Section(NamedTuple):
+    """One section: its kind (sh_type), where it lies, and the section that it refers to."""
+
     kind: int
     offset: int
     size: int
@@ -47,30 +50,31 @@ def glibc(content: bytes) -> tuple[Version, str] | None:
 def _glibc(content: bytes) -> tuple[Version, str] | None:
     if content[:6] != b"\x7fELF\x02\x01":
         return None
-    sections = list(_sections(content))
+    every = list(sections(content))
     needed: dict[int, Version] = {}
-    for section in sections:
+    for section in every:
         if section.kind == _VERSIONS_NEEDED:
-            for index, name in _needed(content, section, sections[section.link]):
+            for index, name in _needed(content, section, every[section.link]):
                 if found := _GLIBC.fullmatch(name):
                     needed[index] = (int(found[1]), int(found[2]))
     if not needed:
         return None
     highest = max(needed.values())
     version = f"GLIBC_{highest[0]}.{highest[1]}"
-    names = list(_symbols(content, sections, {index for index in needed if needed[index] == highest}))
+    names = list(_symbols(content, every, {index for index in needed if needed[index] == highest}))
     return highest, f"{min(names)}@{version}" if names else version
 
 
-def _sections(content: bytes) -> Iterator[_Section]:
+def sections(content: bytes) -> Iterator[Section]:
+    """Yield the sections of an ELF64 file. Raises struct.error where it is damaged."""
     (start,) = struct.unpack_from("<Q", content, 40)
     size, count = struct.unpack_from("<HH", content, 58)
     for number in range(count if size == _SECTION.size else 0):
         _, kind, _, _, offset, length, link, info, _, _ = _SECTION.unpack_from(content, start + number * size)
-        yield _Section(kind, offset, length, link, info)
+        yield Section(kind, offset, length, link, info)
 
 
-def _needed(content: bytes, section: _Section, strings: _Section) -> Iterator[tuple[int, bytes]]:
+def _needed(content: bytes, section: Section, strings: Section) -> Iterator[tuple[int, bytes]]:
     """Yield (index, name) of each version that is needed of some library."""
     at = section.offset
     for _ in range(section.info):
@@ -78,7 +82,7 @@ def _needed(content: bytes, section: _Section, strings: _Section) -> Iterator[tu
         place = at + first
         for _ in range(count):
             _, _, index, name, step = _NEEDED_NAME.unpack_from(content, place)
-            yield index, _string(content, strings, name)
+            yield index, text_at(content, strings, name)
             place += step
             if not step:  # the end of the chain, whatever the count says
                 break
@@ -87,23 +91,24 @@ def _needed(content: bytes, section: _Section, strings: _Section) -> Iterator[tu
             break
 
 
-def _symbols(content: bytes, sections: list[_Section], indices: set[int]) -> Iterator[str]:
+def _symbols(content: bytes, every: list[Section], indices: set[int]) -> Iterator[str]:
     """Yield the names of the dynamic symbols that have one of these versions."""
-    for section in sections:
+    for section in every:
         if section.kind == _VERSION_OF_SYMBOL:
-            table = sections[section.link]
-            strings = sections[table.link]
+            table = every[section.link]
+            strings = every[table.link]
             for number, (version,) in enumerate(struct.iter_unpack("<H", _bytes(content, section))):
                 if version & ~_HIDDEN in indices:
                     name = _SYMBOL.unpack_from(content, table.offset + number * _SYMBOL.size)[0]
-                    yield _string(content, strings, name).decode(errors="replace")
+                    yield text_at(content, strings, name).decode(errors="replace")
 
 
-def _bytes(content: bytes, section: _Section) -> bytes:
+def _bytes(content: bytes, section: Section) -> bytes:
     return content[section.offset : section.offset + section.size]
 
 
-def _string(content: bytes, strings: _Section, offset: int) -> bytes:
+def text_at(content: bytes, strings: Section, offset: int) -> bytes:
+    """Return a string of a table of an ELF file's. Raises ValueError where it has no end."""
     start = strings.offset + offset
     return content[start : content.index(b"\0", start)]
 
@@ -114,15 +119,15 @@ def macos(content: bytes) -> Version | None:
     None where it names none, or the file is another, or damaged.
     """
     try:
-        versions = [version for start in _starts(content) for version in _macos(content, start)]
+        versions = [version for start in starts(content) for version in _macos(content, start)]
     except struct.error:
         return None
     return max(versions, default=None)
 
 
-def _starts(content: bytes) -> Iterator[int]:
+def starts(content: bytes) -> Iterator[int]:
     """Yield where the programs in a file begin: one, or one for each architecture of a universal file."""
-    if content[:4] != _UNIVERSAL:
+    if content[:4] != MACHO[1]:
         yield 0
         return
     (count,) = struct.unpack_from(">I", content, 4)
@@ -131,7 +136,7 @@ def _starts(content: bytes) -> Iterator[int]:
 
 
 def _macos(content: bytes, start: int) -> Iterator[Version]:
-    if content[start : start + 4] != _MACHO_64:
+    if content[start : start + 4] != MACHO[0]:
         return
     (count,) = struct.unpack_from("<I", content, start + 16)
     found: dict[int, int] = {}

@@ -21,8 +21,8 @@ from pyrunenv.interpreters.layout import Layout
 from pyrunenv.lock.model import Floors, LockedInterpreter
 from pyrunenv.platforms import Platform
 
-RECIPE = 2
-"""Raised whenever the same source makes another tree."""
+RECIPE = 3
+"""Raised whenever the same source makes another tree, or is refused."""
 
 MTIME = 315_532_800
 """1980-01-01, the time of every file, and the oldest that a zip can hold."""
@@ -165,6 +165,8 @@ def _source(locked: LockedInterpreter, layout: Layout, folder: Path, fetch: Fetc
 
 def _from_archive(archive: Path, url: str, layout: Layout, tar: Path, allow_other_patch: bool) -> _Facts:
     from pyrunenv.archives import stream_archive
+    from pyrunenv.interpreters import loads
+    from pyrunenv.interpreters.finish import settle_python
     from pyrunenv.interpreters.layout import Root
     from pyrunenv.interpreters.tree import Tree
 
@@ -187,26 +189,28 @@ def _from_archive(archive: Path, url: str, layout: Layout, tar: Path, allow_othe
                 tree.link(place, entry.target)
             else:
                 tree.add(place, b"".join(content), executable=layout.executable(place, entry.executable))
+        settle_python(tree, layout, name)
+        loads.check(tree, layout, name)
         return _finish(tree, layout, tar, name, prefixes=["/install"], allow_other_patch=allow_other_patch)
 
 
 def _from_installation(found: Any, layout: Layout, tar: Path) -> _Facts:
-    from pyrunenv.interpreters.relocate import check_macos, relocate
+    from pyrunenv.interpreters import loads
+    from pyrunenv.interpreters.finish import settle_python, strip_all
+    from pyrunenv.interpreters.relocate import relocate
     from pyrunenv.interpreters.tree import Tree
 
     with Tree(tar.parent) as tree:
         found.fill(tree, layout)
+        settle_python(tree, layout, str(found.prefix))
         host_files: Mapping[str, tuple[int, int]] = {}
         warnings: list[str] = []
         if layout.platform.system == "linux":
-            from pyrunenv.interpreters.finish import settle_python, strip_all
-
-            settle_python(tree, layout, str(found.prefix))
             strip_all(tree)
             relocated = relocate(tree, layout, found.prefix, tar.parent)
             host_files, warnings = relocated.host_files, relocated.warnings
-        elif layout.platform.system == "macosx":
-            check_macos(tree, found.prefix)
+        else:
+            loads.check(tree, layout, str(found.prefix))
         prefixes = [str(found.prefix), found.named]
         return _finish(tree, layout, tar, str(found.prefix), prefixes=prefixes, allow_other_patch=True,
                        warnings=warnings, host_files=host_files)  # fmt: skip
@@ -220,7 +224,7 @@ def _finish(
     from pyrunenv.interpreters.floors import tree_floor
     from pyrunenv.trees import write_tar
 
-    finish(tree, layout, name, prefixes=prefixes, folder=tar.parent)
+    finish(tree, layout, prefixes=prefixes, folder=tar.parent)
     version = _version(tree, layout, name, allow_other_patch)
     floor = tree_floor(tree, layout.platform)
     with atomic_path(tar) as temporary:

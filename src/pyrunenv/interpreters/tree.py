@@ -47,6 +47,10 @@ class Tree:
     def __contains__(self, path: str) -> bool:
         return path in self._files
 
+    def names(self, path: str) -> bool:
+        """Whether there is a file or a link of this path."""
+        return path in self._files or path in self._links
+
     def add(self, path: str, content: bytes, *, executable: bool = False) -> None:
         """Add a file, or replace it (and a link of that name)."""
         self.remove(path)

@@ -110,10 +110,13 @@ def test_windows_has_its_programs_in_bin_and_the_rest_beside_it(path: str, place
     assert WINDOWS.place(path) == place
 
 
-@pytest.mark.parametrize("leading", ["", "python/", "cp312/", "python-3.12/"])
-def test_one_leading_folder_of_any_name_is_taken_off(leading: str) -> None:
-    """An archive may have its tree in a folder, or not."""
+@pytest.mark.parametrize("leading", ["", "python/", "cp312/", "python-3.12/", "3.12.1/"])
+@pytest.mark.parametrize("named", [True, False])
+def test_one_leading_folder_of_any_name_is_taken_off(leading: str, named: bool) -> None:
+    """An archive may have its tree in a folder, with an entry of its own, or not."""
     root = Root("x.tgz")
+    if leading and named:
+        assert root.below(leading.rstrip("/")) is None
     assert [root.below(leading + p) for p in ("bin/python", "lib/x")] == ["bin/python", "lib/x"]
 
 
