@@ -117,7 +117,8 @@ def _commands() -> Iterator[str]:
     yield "| 70 | a defect of pyrunenv |"
     yield "| 130 | interrupted |"
     yield ""
-    yield "Failures are shown as `error[code]: …`, with the codes of the table."
+    yield "Failures are shown as `error[code]: …`, with the codes of the table. `build` goes on with its other targets after a failure,"
+    yield "lists all failures at the end, and then exits with 1, whatever their codes."
 
 
 def _command(command: Any, name: str) -> Iterator[str]:

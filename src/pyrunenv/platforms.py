@@ -90,14 +90,6 @@ _HOST_SYSTEMS = {"linux": "linux", "darwin": "macosx", "win32": "windows"}
 _HOST_ARCHS = {"x86_64": "x64", "amd64": "x64", "aarch64": "aarch64", "arm64": "aarch64"}
 
 
-def platform(key: str) -> Platform:
-    """Return the platform named ``key``; raises UsageError that lists the five."""
-    try:
-        return PLATFORMS[key]
-    except KeyError:
-        raise UsageError(f"unknown platform `{key}`", hint=f"one of: {', '.join(PLATFORMS)}") from None
-
-
 def host() -> Platform:
     """Return the platform this program runs on; raises UsageError where it is none of the five."""
     system = _HOST_SYSTEMS.get(sys.platform, sys.platform)

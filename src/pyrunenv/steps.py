@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
-from pyrunenv.errors import FetchError, UsageError
+from pyrunenv.errors import DigestMismatch, FetchError, UsageError
 from pyrunenv.lock.model import Floors
 from pyrunenv.lock.run import LockedTarget, Target
 from pyrunenv.logs import of_target
@@ -276,7 +276,12 @@ class TargetBuild:
         prepared = self._prepare_with(chosen, None)
         if prepared is None and chosen.url is not None and chosen.sha256 is not None:
             download = Download(chosen.url, chosen.sha256, None, root_file_name(chosen.url))
-            prepared = self._prepare_with(chosen, run.fetcher.fetch(download))
+            try:
+                archive = run.fetcher.fetch(download)
+            except FetchError as error:
+                error.hint = _hint(error, chosen, target.platform)
+                raise
+            prepared = self._prepare_with(chosen, archive)
         assert prepared is not None
         for warning in prepared.warnings:
             run.warn(f"{target}: {warning}")
@@ -310,6 +315,15 @@ def load_steps() -> None:
     import pyrunenv.interpreters.floors
     import pyrunenv.interpreters.prepare
     import pyrunenv.trees  # noqa: F401
+
+
+def _hint(error: FetchError, chosen: LockedInterpreter, platform: Platform) -> str | None:
+    """What to do where an interpreter's archive cannot be had."""
+    if chosen.source == "archive" and isinstance(error, DigestMismatch):
+        return f"correct python.archives.{platform}.sha256, or what its URL serves, and lock again"
+    if chosen.source == "standalone" and error.hint is None:
+        return "set python.mirror to a place that this machine reaches, or use python.source `archive` or `local`"
+    return error.hint
 
 
 class _Wanted(Exception):

@@ -313,6 +313,27 @@ def test_platforms_that_an_environment_does_not_list_are_named(tmp_path: Path) -
         assert result.status == 0, result.stderr
         assert "3.12.10 is not made for macosx-x64: passed over" in result.stderr
         assert world.wheels("windows-x64") == set()
+        nothing = world.run("build", "--platform", "macosx-x64")
+        assert "warning: nothing was built: name a platform that is in `roots`" in nothing.stderr
+
+
+@pytest.mark.parametrize(
+    ("python", "said"),
+    [
+        ({"source": "standalone", "mirror": "file:///no/such/mirror"}, "set python.mirror to a place"),
+        ({"archives": {"linux-x64": {"sha256": "0" * 64}}}, "correct python.archives.linux-x64.sha256"),
+    ],
+)
+def test_an_interpreter_that_cannot_be_had_says_which_setting_helps(
+    world: World, python: dict[str, Any], said: str
+) -> None:
+    """It is the config that names it, not the lock."""
+    if "archives" in python:
+        python["archives"]["linux-x64"]["url"] = world.archives["linux-x64"][0].as_uri()
+    world.configure(VERSION, {"python": python, "packages": {"dependencies": []}})
+    result = world.run("build", "--platform", "linux-x64")
+    assert result.status == 1
+    assert said in result.stderr
 
 
 def test_an_unknown_environment_and_option_are_usage_errors(world: World) -> None:

@@ -172,4 +172,7 @@ def _usage(error: typer.TyperException) -> PyrunenvError:
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "pyrunenv"
     message = "missing command" if type(error).__name__ == "NoArgsIsHelpError" else error.format_message()
-    return UsageError(message[:1].lower() + message[1:].rstrip("."), hint=f"see `{command} --help`")
+    hint = f"see `{command} --help`"
+    if command == "pyrunenv" and (option := getattr(error, "option_name", None)):
+        hint = f"options of a command stand behind it: `pyrunenv COMMAND {option} …`; {hint}"
+    return UsageError(message[:1].lower() + message[1:].rstrip("."), hint=hint)

@@ -55,7 +55,10 @@ def build(
     console = Console()
     workspace, start = options.open_workspace(folder, console, verbose=verbose, quiet=quiet, lenient=lenient)
     wanted = () if all_platforms else options.chosen_platforms(platform) or (platforms.host(),)
-    targets = options.targets_of(workspace.select(environments or (), start), wanted, console)
+    chosen = workspace.select(environments or (), start)
+    targets = options.targets_of(chosen, wanted, console)
+    if chosen and not targets:
+        console.warn("nothing was built: name a platform that is in `roots` of package.json, or use --all-platforms")
     choices = BuildOptions(python, locked, force, fail_fast, jobs)
     rules = [target.config.build for target in targets]
     timeout = max((rule.timeout for rule in rules), default=60.0)

@@ -95,9 +95,19 @@ def only_one(workspace: Workspace, pattern: str | None, start: Path) -> Environm
     raise UsageError(what, notes=[f"environments here: {names}"] if names else [], hint="name one of them")
 
 
+def named_platform(key: str) -> platforms.Platform:
+    """The platform of a key; raises UsageError that says which may be meant, and lists the five."""
+    from pyrunenv.config.fields import check_platform
+
+    try:
+        return platforms.PLATFORMS[check_platform(key)]
+    except ValueError as error:
+        raise UsageError(str(error), hint=f"one of: {', '.join(platforms.PLATFORMS)}") from None
+
+
 def chosen_platforms(keys: Sequence[str] | None) -> tuple[platforms.Platform, ...]:
     """The platforms that were named, once each, in the table's order."""
-    wanted = {platforms.platform(key) for key in keys or ()}
+    wanted = {named_platform(key) for key in keys or ()}
     return tuple(p for p in platforms.PLATFORMS.values() if p in wanted)
 
 

@@ -60,7 +60,7 @@ def pull(
     console = Console()
     set_verbosity(verbose, quiet)
     asked = Asked.parse(environment)
-    wanted = platforms.platform(platform) if platform else platforms.host()
+    wanted = options.named_platform(platform) if platform else platforms.host()
     with bars(console) as shown, fetching(bars=shown) as (cache, fetcher):
         finder = Finder(cache, fetcher, (folder or Path()).resolve(), _trusted(trust or os.environ.get(TRUST)))
         given = source or os.environ.get(FROM)

@@ -101,6 +101,8 @@ class Workspace:
 def find_root(start: Path) -> Path:
     """Return the nearest folder at or above ``start`` that holds shared-config.json; raises UsageError."""
     folder = Path(os.path.abspath(start))  # noqa: PTH100 - a link to an environment stays in the workspace it is in
+    if not folder.is_dir():
+        raise UsageError(f"there is no folder {folder}", hint="name a folder of a workspace")
     for candidate in (folder, *folder.parents):
         if (candidate / SHARED).is_file():
             return candidate
@@ -253,7 +255,7 @@ def _error(findings: Findings) -> ConfigError:
     return ConfigError(
         f"the workspace's configuration has {count}",
         notes=notes,
-        hint="`pyrunenv config validate` shows the lines; docs/configuration.md explains every key",
+        hint="`pyrunenv config validate` shows the lines; `pyrunenv config schema` describes every key",
     )
 
 

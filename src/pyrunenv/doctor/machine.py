@@ -48,7 +48,8 @@ def tool(entry: Tool, *, needed: bool) -> Result:
     version = _version(program)
     broken = version is None and needed
     found = Result("program", "error" if broken else "ok", entry.names[0], where=program)
-    return replace(found, detail=f"{version or 'it does not run'}; for {entry.purpose}",
+    said = version or ("it does not run" if needed else "it does not run, and no build here needs it")
+    return replace(found, detail=f"{said}; for {entry.purpose}",
                    remedy=f"install it: {entry.install}" if broken else "")  # fmt: skip
 
 

@@ -220,7 +220,10 @@ class Cache:
 
     @contextmanager
     def free(self, name: str) -> Iterator[bool]:
-        """Hold the lock of this name if nobody else does; tells whether it is held. Its file is removed at the end."""
+        """Hold the lock of this name if nobody else does; tells whether it is held. Its file is removed at the end.
+
+        Raises CacheError where no lock can be made.
+        """
         from filelock import FileLock, Timeout
 
         path = self._lock_path(name)
@@ -228,9 +231,11 @@ class Cache:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             held.acquire(timeout=0)
-        except (Timeout, OSError):
+        except Timeout:
             yield False
             return
+        except OSError as error:
+            raise self.failure(error, "lock", path) from error
         try:
             yield True
         finally:

@@ -170,7 +170,13 @@ def _listed_by_uv(minor: str, uv_cache: Path) -> list[Path]:
     try:
         listed = json.loads(done.stdout or "[]")
     except ValueError:
-        return []
+        listed = None
+    if done.status != 0 or listed is None:
+        raise InterpreterError(
+            "the Pythons that are installed here cannot be looked for",
+            notes=["`uv python list` says:", *(done.stderr or done.stdout).strip().splitlines()[-3:]],
+            hint=f"uv writes to {uv_cache}: take the right to write there, or set PYRUNENV_CACHE to another folder",
+        )
     return [
         Path(entry["path"])
         for entry in listed

@@ -341,3 +341,12 @@ def test_a_venv_stands_for_the_interpreter_that_made_it(tmp_path: Path) -> None:
     facts = local._ask(tmp_path / "venv" / "bin" / "python")
     assert facts is not None
     assert Path(facts["prefix"]) == Path(sys.base_prefix).resolve()
+
+
+def test_a_search_that_fails_is_no_search_without_result(tmp_path: Path) -> None:
+    """What uv says is shown: a cache that cannot be written, here."""
+    (tmp_path / "uv").write_bytes(b"")
+    with pytest.raises(InterpreterError, match="cannot be looked for") as caught:
+        list(local.installed("3.9", tmp_path / "uv"))
+    assert len(caught.value.notes) > 1
+    assert "PYRUNENV_CACHE" in (caught.value.hint or "")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 from support.fetching import damage, put
 
+from pyrunenv.errors import CacheError
 from pyrunenv.fetch.cache import Cache
 
 
@@ -61,6 +63,15 @@ def test_prune_takes_the_least_recently_used_first(cache: Cache, tmp_path: Path)
     assert cache.prune(250) == 0
     assert cache.prune(0) == 200
     assert cache.info().bytes == 0
+
+
+def test_prune_says_so_where_it_may_not_lock(cache: Cache) -> None:
+    """Nothing is called removed where nothing can be."""
+    put(cache, b"x" * 100)
+    shutil.rmtree(cache.locks, ignore_errors=True)
+    cache.locks.write_bytes(b"")
+    with pytest.raises(CacheError, match="the cache cannot lock"):
+        cache.prune(0)
 
 
 def test_prune_without_a_size_keeps_all_blobs(cache: Cache) -> None:
