@@ -236,7 +236,7 @@ def test_missing_roots_are_one_error_for_the_whole_run(world: World) -> None:
     world.configure(VERSION, {"packages": {"dependencies": ["partial==1.1", "source-only", "pure==2.0", "nonesuch"]}})
     result = world.run("lock")
     assert result.status == 4
-    assert "error[missing-packages]: 11 roots cannot be had" in result.stderr
+    assert "error[missing-packages]: 3 roots cannot be had (11 pairs of root and platform)" in result.stderr
     assert "3.12.10 on macosx-x64: `partial==1.1`: no wheel of 1.1 fits" in result.stderr
     assert "nearest version with a wheel there: 1.0" in result.stderr
     assert "the build requirements cannot be had for this machine" in result.stderr

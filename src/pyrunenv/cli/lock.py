@@ -100,7 +100,7 @@ def _check(targets: list[Target], console: Console) -> int:
     for error in stale:
         console.error(error)
     if not stale:
-        console.note(f"{len(targets)} locks are current")
+        console.note("1 lock is current" if len(targets) == 1 else f"{len(targets)} locks are current")
     return 1 if stale else 0
 
 

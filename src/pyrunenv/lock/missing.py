@@ -117,10 +117,12 @@ def _blamed_version(name: str, text: str) -> Version | None:
 
 def error(missing: Sequence[Missing]) -> MissingPackages:
     """One error for all pairs of a run, with entries to paste."""
-    count = len({(m.environment, m.platform, m.requirement) for m in missing})
+    roots = len({m.requirement for m in missing})
+    pairs = len({(m.environment, m.platform, m.requirement) for m in missing})
+    everywhere = f" ({pairs} pairs of root and platform)" if pairs > roots else ""
     remedies = dict.fromkeys(entry.remedies for entry in missing if entry.remedies)
     return MissingPackages(
-        f"{count} root{'s' if count > 1 else ''} cannot be had",
+        f"{roots} root{'s' if roots > 1 else ''} cannot be had{everywhere}",
         notes=[line for alike in _grouped(missing) for line in _lines(alike)],
         hint="".join(f"{remedy}\n" for remedy in remedies)
         + "choose another version, or leave them out there by adding to the environment's `packages`:\n"

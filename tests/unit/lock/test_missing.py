@@ -104,7 +104,7 @@ def test_one_error_lists_every_pair_and_one_entry_to_paste() -> None:
         Missing("3.12.10-x", "macosx-x64", "c", "c", "no registry has a package named `c`", "c"),
     ]
     failure = error(pairs)
-    assert failure.message == "3 roots cannot be had"
+    assert failure.message == "2 roots cannot be had (3 pairs of root and platform)"
     assert failure.exit_status == 4
     shown = "\n".join(failure.notes)
     assert "3.12.10 on windows-x64: `b==1`" in shown
