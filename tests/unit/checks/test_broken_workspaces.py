@@ -177,6 +177,9 @@ def copy_files_with_an_unknown_placeholder(root: Path) -> None: change(root, OWN
 @case
 def copy_files_from_an_absolute_path(root: Path) -> None: change(root, OWN, "packages", "copyFiles", 0, "from", to="/etc/motd")
 @case
+def copy_files_of_which_two_are_wrong_in_two_ways(root: Path) -> None:
+    change(root, OWN, "packages", "copyFiles", to=[{"from": "a", "to": "../x"}, {"from": "files/gone", "to": "share/x"}])
+@case
 def copy_files_without_to(root: Path) -> None: change(root, OWN, "packages", "copyFiles", 0, "to")
 @case
 def one_package_in_two_spellings_in_a_map(root: Path) -> None: change(root, OWN, "packages", "overrides", to={"PyYAML": "6", "pyyaml": "5"})
