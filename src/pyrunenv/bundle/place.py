@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import glob
+import os
+import struct
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pyrunenv.errors import AssembleError
 from pyrunenv.files import NO_ROOM, remove_tree
+
+if sys.platform == "linux":
+    import fcntl
+
+# FS_IOC_GETFLAGS, FS_IOC_SETFLAGS and FS_TOPDIR_FL of linux/fs.h. Their argument is an int, whatever their numbers say.
+_GET_FLAGS, _SET_FLAGS, _TOPDIR = 0x80086601, 0x40086602, 0x00020000
+_FLAGS = struct.Struct("=i")
 
 
 @contextmanager
@@ -31,8 +41,26 @@ def place_lock(bundle: Path) -> Iterator[None]:
     from filelock import FileLock
 
     bundle.parent.mkdir(parents=True, exist_ok=True)
+    _spread(bundle.parent)
     with FileLock(bundle.parent / f".{bundle.name}.lock", thread_local=False):
         yield
+
+
+def _spread(folder: Path) -> None:
+    """Tell the file system that the folders in this one have nothing to do with each other (chattr(1), attribute T).
+
+    An ext4 without a journal, as virtual machines have it, makes files ten times slower near others that were deleted in
+    the last minutes: a build after another took twice as long. With the attribute, each bundle gets a place of its own.
+    """
+    if sys.platform == "linux":
+        with suppress(OSError):  # no other file system knows it
+            handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                (flags,) = _FLAGS.unpack(fcntl.ioctl(handle, _GET_FLAGS, bytes(_FLAGS.size)))
+                if not flags & _TOPDIR:
+                    fcntl.ioctl(handle, _SET_FLAGS, _FLAGS.pack(flags | _TOPDIR))
+            finally:
+                os.close(handle)
 
 
 def temporary_sibling(path: Path, suffix: str) -> Path:
