@@ -4,7 +4,7 @@ Caches are empty at the start of each round, interpreter archives are made for i
 16 connections and computes each sha256. Bars: lock to assembled bundles at most 1.5 times the peer, with packing at most
 2.5 times. Also: a second run with nothing to do, in seconds of wall time, against its bar of one second.
 
-An ext4 without a journal is slow to make files for five minutes after others were deleted: wait so long between two runs.
+An ext4 without a journal is slow to make files for five minutes after many others were deleted: then wait so long.
 
     python -m benchmarks.five_platforms [--rounds N]
 """
