@@ -272,6 +272,23 @@ def test_policy_builds_what_has_a_wheel(rich: Built) -> None:
     assert rich.told("forced", WINDOWS, FOURTH)["sys.platform"] == "win32"
 
 
+def test_a_new_cache_is_filled_by_what_has_to_be_built(built: Built, tmp_path: Path) -> None:
+    """To tell what such a package needs, its build's own requirements are resolved in the midst of the first resolution."""
+    for name in ("first", "second"):
+        built.publish(name, asks=["tool"])
+    forced = {"forceNoBinaryList": ["first", "second"]}
+    built.configure("first", "second", full=OTHER, resolution=forced)
+    words = [sys.executable, "-m", "pyrunenv", "lock", OTHER, "--platform", LINUX, "--platform", WINDOWS]
+    env = built.world.environment({"PYRUNENV_CACHE": str(tmp_path / "cache")})
+
+    done = subprocess.run(words, cwd=built.world.root, env=env, capture_output=True, text=True, timeout=120)
+
+    assert done.returncode == 0, done.stderr
+    build = built.entry("second", full=OTHER).build
+    assert build is not None
+    assert [wheel.filename for wheel in build.requires] == ["tool-1.5-py3-none-any.whl"]
+
+
 def test_what_the_config_says_of_a_build_reaches_the_backend(rich: Built) -> None:
     """Patches, settings, variables, requirements; ``{packageRoot}`` is the environment's folder. Elsewhere nothing does."""
     folder = rich.world.environment_folder(FOURTH)

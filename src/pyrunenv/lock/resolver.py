@@ -161,10 +161,13 @@ class Resolver:
         return replace(done, stderr=self._real(done.stderr))
 
     def _run(self, command: Sequence[str], folder: Path) -> process.Completed:
-        """Run uv. Where its cache is new one run goes ahead, so that not each asks for the same pages, and about Python."""
+        """Run uv. Where its cache is new one run goes ahead, so that not each asks for the same pages, and about Python.
+
+        Never one with a shelf: what it asks of that may take further runs, which must not wait for it.
+        """
         run = partial(process.run, command, env=self._variables, cwd=folder, check=False)
         with _ahead:
-            if not self.cache.exists():
+            if self.shelf is None and not self.cache.exists():
                 return run()
         return run()
 
