@@ -276,14 +276,12 @@ def test_a_new_cache_is_filled_by_what_has_to_be_built(built: Built, tmp_path: P
     """To tell what such a package needs, its build's own requirements are resolved in the midst of the first resolution."""
     for name in ("first", "second"):
         built.publish(name, asks=["tool"])
-    forced = {"forceNoBinaryList": ["first", "second"]}
-    built.configure("first", "second", full=OTHER, resolution=forced)
-    words = [sys.executable, "-m", "pyrunenv", "lock", OTHER, "--platform", LINUX, "--platform", WINDOWS]
-    env = built.world.environment({"PYRUNENV_CACHE": str(tmp_path / "cache")})
+    built.configure("first", "second", full=OTHER, resolution={"forceNoBinaryList": ["first", "second"]})
+    new = {"PYRUNENV_CACHE": str(tmp_path / "cache")}
 
-    done = subprocess.run(words, cwd=built.world.root, env=env, capture_output=True, text=True, timeout=120)
+    done = built.world.run("lock", OTHER, "--platform", LINUX, "--platform", WINDOWS, env=new, timeout=120)
 
-    assert done.returncode == 0, done.stderr
+    assert done.status == 0, done.stderr
     build = built.entry("second", full=OTHER).build
     assert build is not None
     assert [wheel.filename for wheel in build.requires] == ["tool-1.5-py3-none-any.whl"]

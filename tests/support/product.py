@@ -47,8 +47,10 @@ class World:
     archives: Mapping[str, tuple[Path, str]]
     env: dict[str, str] = field(default_factory=dict)
 
-    def run(self, *words: str, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> Result:
-        """Run ``pyrunenv`` in the workspace, with an environment of its own."""
+    def run(
+        self, *words: str, cwd: Path | None = None, env: Mapping[str, str] | None = None, timeout: float | None = None
+    ) -> Result:
+        """Run ``pyrunenv`` in the workspace, with an environment of its own, for ``timeout`` seconds at most."""
         done = subprocess.run(
             [sys.executable, "-m", "pyrunenv", *words],
             cwd=cwd or self.root,
@@ -57,6 +59,7 @@ class World:
             encoding="utf-8",
             errors="replace",
             stdin=subprocess.DEVNULL,
+            timeout=timeout,
         )
         assert "Traceback" not in done.stderr, done.stderr
         return Result(done.returncode, done.stdout, done.stderr)
